@@ -1,0 +1,46 @@
+"""The clock of the local cloud: real time plus an offset that can be driven forward."""
+
+from __future__ import annotations
+
+import threading
+import time
+from datetime import UTC, datetime
+
+
+class Clock:
+    """Real time plus an offset in seconds; whoever waits on it wakes when it is driven past the deadline.
+
+    Schedules, Waits and retries of the local cloud read this clock only, so a month passes in one `advance`.
+    """
+
+    def __init__(self) -> None:
+        self._offset = 0.0
+        self._moved = threading.Condition()
+
+    def time(self) -> float:
+        """Seconds since the Unix epoch on this clock."""
+        return time.time() + self._offset
+
+    def now(self) -> datetime:
+        """The present on this clock, in UTC."""
+        return datetime.fromtimestamp(self.time(), UTC)
+
+    def advance(self, seconds: float) -> None:
+        """Drive the clock forward by `seconds` (≥ 0; ValueError otherwise) and wake every waiter."""
+        if seconds < 0:
+            raise ValueError(f"a clock goes forward only, not {seconds} seconds")
+        with self._moved:
+            self._offset += seconds
+            self._moved.notify_all()
+
+    def wait_until(self, deadline: float, cancel: threading.Event | None = None) -> bool:
+        """Block until `deadline` (epoch seconds on this clock); False when `cancel` was set first.
+
+        A waiter notices `cancel` within a quarter of a second.
+        """
+        with self._moved:
+            while (left := deadline - self.time()) > 0:
+                if cancel is not None and cancel.is_set():
+                    return False
+                self._moved.wait(min(left, 0.25) if cancel is not None else left)
+        return not (cancel is not None and cancel.is_set())
