@@ -1,0 +1,96 @@
+"""The whole catalog: from a directory (people, CDK) or from the zip that the deployment carries (stages)."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import zipfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from perennial.catalog.contract import Contract, parse_contract
+from perennial.catalog.model import ModelSpec, parse_model
+from perennial.errors import CatalogInvalid, DatasetUnknown, ModelUnknown
+from perennial.storage.objects import Objects
+
+MAX_BYTES = 16 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Catalog:
+    """Contracts and models by name; `sha256` is the digest of all files in name order."""
+
+    contracts: dict[str, Contract]
+    models: dict[str, ModelSpec]
+    sha256: str
+
+    def contract(self, dataset: str) -> Contract:
+        """The contract of a dataset. Raises DatasetUnknown, naming the datasets there are."""
+        if dataset not in self.contracts:
+            raise DatasetUnknown(f"no contract for dataset {dataset!r}; the catalog has {sorted(self.contracts)}")
+        return self.contracts[dataset]
+
+    def model(self, name: str) -> ModelSpec:
+        """A model's spec. Raises ModelUnknown, naming the models there are."""
+        if name not in self.models:
+            raise ModelUnknown(f"no model {name!r}; the catalog has {sorted(self.models)}")
+        return self.models[name]
+
+
+def read_catalog(directory: Path) -> Catalog:
+    """The catalog in a directory with `contracts/*.yaml` and `models/*.yaml`. Raises CatalogInvalid."""
+    files = [(str(path.relative_to(directory)), path.read_bytes()) for path in sorted(directory.glob("*/*.yaml"))]
+    return _build(files)
+
+
+def load_catalog(bucket: str, key: str) -> Catalog:
+    """The catalog of this deployment; read once per process, since its key is its content. Raises CatalogInvalid."""
+    return _load(bucket, key)
+
+
+@lru_cache(maxsize=4)
+def _load(bucket: str, key: str) -> Catalog:
+    with zipfile.ZipFile(io.BytesIO(Objects(bucket).get(key))) as archive:
+        names = sorted(name for name in archive.namelist() if name.endswith(".yaml"))
+        if sum(archive.getinfo(name).file_size for name in names) > MAX_BYTES:
+            raise CatalogInvalid(f"s3://{bucket}/{key}: more than {MAX_BYTES} bytes of YAML")
+        return _build((name, archive.read(name)) for name in names)
+
+
+def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
+    contracts: dict[str, Contract] = {}
+    models: dict[str, ModelSpec] = {}
+    digest = hashlib.sha256()
+    for name, content in files:
+        digest.update(name.encode() + b"\0" + content + b"\0")
+        text = content.decode("utf-8")
+        if name.startswith("contracts/"):
+            contract = parse_contract(text, name)
+            if contract.name in contracts:
+                raise CatalogInvalid(f"{name}: dataset {contract.name!r} has two contracts")
+            contracts[contract.name] = contract
+        elif name.startswith("models/"):
+            spec = parse_model(text, name)
+            if spec.name in models:
+                raise CatalogInvalid(f"{name}: model {spec.name!r} has two specs")
+            models[spec.name] = spec
+    for spec in models.values():
+        _check_model(spec, contracts)
+    return Catalog(contracts, models, digest.hexdigest())
+
+
+def _check_model(spec: ModelSpec, contracts: dict[str, Contract]) -> None:
+    """A model may only use columns of its dataset, and as features only what is known when it predicts."""
+    if spec.dataset not in contracts:
+        raise CatalogInvalid(f"model {spec.name}: no contract for dataset {spec.dataset!r}")
+    columns = {column.name: column for column in contracts[spec.dataset].columns}
+    for name in [spec.label.column, *spec.features]:
+        if name not in columns:
+            raise CatalogInvalid(f"model {spec.name}: dataset {spec.dataset} has no column {name!r}")
+    for name in spec.features:
+        if not columns[name].available_at_prediction:
+            raise CatalogInvalid(
+                f"model {spec.name}: feature {name!r} is not availableAtPrediction in contract {spec.dataset}"
+            )

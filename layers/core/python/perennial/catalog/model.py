@@ -1,0 +1,129 @@
+"""The model spec: what a team declares about one model (YAML in the catalog, reviewed in git)."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+
+from perennial.errors import CatalogInvalid
+
+NAME = r"^[a-z][a-z0-9-]{0,39}$"
+
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _seconds(value: Any) -> Any:
+    """`90`, `"90s"`, `"5m"`, `"1h"`, `"2d"` as whole seconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)):
+        return int(match[1]) * _UNITS[match[2]]
+    return value
+
+
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
+
+
+class Spec(BaseModel):
+    """Base of the spec's parts: an unknown word is an error, since a typo must not become a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Label(Spec):
+    """What is predicted: a column as it is, or for a binary task whether it lies above `above`.
+
+    Rows in which the column is null have no label and are left out of training.
+    """
+
+    column: str
+    above: float | None = None
+
+
+class When(Spec):
+    """When new data starts a training: at least `min_rows` unseen rows, and no arrival for `settle` seconds.
+
+    `schedule` (EventBridge Scheduler: `rate(30 days)`, `cron(…)`) asks besides; the governor declines when nothing is new.
+    """
+
+    min_rows: int = Field(default=1, ge=1)
+    settle: Seconds = 60
+    schedule: str | None = Field(default=None, pattern=r"^(rate|cron)\(.+\)$")
+
+
+class Split(Spec):
+    """Which rows are held out: the last `holdout` share by event time (whole days), else a seeded stratified hash."""
+
+    holdout: float = Field(default=0.2, gt=0, lt=1)
+
+
+class Train(Spec):
+    """How the model is trained."""
+
+    when: When = When()
+    algorithm: Literal["hist_gradient_boosting", "logistic_regression", "ridge", "random_forest"] = (
+        "hist_gradient_boosting"
+    )
+    params: dict[str, int | float | str | bool | None] = {}
+    split: Split = Split()
+    seed: int = Field(default=0, ge=0, lt=2**31)
+    min_rows: int = Field(default=20, ge=10)
+
+
+class Gate(Spec):
+    """Absolute bounds of one metric on the held-out rows."""
+
+    min: float | None = None
+    max: float | None = None
+
+
+class Comparison(Spec):
+    """The challenger may be at most `margin` worse than the champion in `metric`, with the interval's lower end."""
+
+    metric: str
+    margin: float = Field(default=0.01, ge=0)
+
+
+class ModelSpec(Spec):
+    """One model of the catalog."""
+
+    name: str = Field(pattern=NAME)
+    description: str = ""
+    owner: str = ""
+    dataset: str = Field(pattern=NAME)
+    task: Literal["binary", "multiclass", "regression"]
+    label: Label
+    features: list[str] = Field(min_length=1, max_length=2000)
+    train: Train = Train()
+    gates: dict[str, Gate] = {}
+    comparison: Comparison | None = None
+
+    @model_validator(mode="after")
+    def _consistent(self) -> ModelSpec:
+        if self.label.column in self.features:
+            raise ValueError(f"label column {self.label.column!r} is listed among the features")
+        if len(set(self.features)) != len(self.features):
+            raise ValueError("a feature is listed twice")
+        if self.label.above is not None and self.task != "binary":
+            raise ValueError("label.above makes a binary label; the task is " + self.task)
+        if (self.train.algorithm == "ridge") != (self.task == "regression") and self.train.algorithm in {
+            "ridge",
+            "logistic_regression",
+        }:
+            raise ValueError(f"algorithm {self.train.algorithm} does not fit task {self.task}")
+        return self
+
+
+def parse_model(text: str, source: str) -> ModelSpec:
+    """The spec in a YAML text; `source` names the file in errors. Raises CatalogInvalid."""
+    try:
+        return ModelSpec.model_validate(yaml.safe_load(text))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise CatalogInvalid(f"{source}: {error}") from error
+
+
+def read_model(path: Path) -> ModelSpec:
+    """The spec in a YAML file. Raises CatalogInvalid."""
+    return parse_model(path.read_text(encoding="utf-8"), str(path))

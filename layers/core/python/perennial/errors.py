@@ -1,0 +1,88 @@
+"""Named reasons. Step Functions retries and catches by these class names; message text is never matched."""
+
+from __future__ import annotations
+
+
+class PerennialError(Exception):
+    """Base of every named reason; its message is written for the person who has to act on it."""
+
+
+class Refused(PerennialError):
+    """The input is at fault: a retry cannot help."""
+
+
+class Retriable(PerennialError):
+    """The surroundings are at fault: the same call may succeed later."""
+
+
+# Storage (raised by perennial.storage only)
+class StorageUnavailable(Retriable):
+    """S3, DynamoDB or EventBridge throttled, timed out or answered 5xx."""
+
+
+class ObjectMissing(Refused):
+    """An S3 object that was named does not exist."""
+
+
+class ConditionFailed(PerennialError):
+    """A conditional write lost: someone else wrote first. Callers resolve it; it never leaves a stage."""
+
+
+class AccessRefused(Refused):
+    """The role of this stage lacks a permission: the template is wrong, not the data."""
+
+
+# Catalog
+class CatalogInvalid(Refused):
+    """A contract or model spec of the catalog does not follow its schema."""
+
+
+class DatasetUnknown(Refused):
+    """No contract of that name is in the catalog."""
+
+
+class ModelUnknown(Refused):
+    """No model of that name is in the catalog."""
+
+
+# Ingest
+class FileRefused(Refused):
+    """A dropped file cannot be read as what it claims to be, or breaks a rule that holds for the whole file."""
+
+
+# Training
+class TrainingDataInvalid(Refused):
+    """The named dataset versions cannot train this model: too few rows, one class, a column missing."""
+
+
+class ParityFailed(Refused):
+    """The converted graph does not predict what the fitted pipeline predicts."""
+
+
+class EstimatorUnknown(Refused):
+    """The model spec names an algorithm that Perennial does not have."""
+
+
+# Registry and deployment
+class VersionUnknown(Refused):
+    """No such version of this model is in the registry."""
+
+
+class BundleInvalid(Refused):
+    """A model bundle does not match its manifest, or holds what it may not hold."""
+
+
+class PublishPending(Retriable):
+    """Lambda is still preparing the published version."""
+
+
+class PublishFailed(Refused):
+    """Lambda could not prepare the published version."""
+
+
+class SmokeFailed(Refused):
+    """The published version does not answer the golden rows as it did in training."""
+
+
+class LedgerBroken(PerennialError):
+    """A ledger record does not carry the hash of the one before it."""

@@ -1,0 +1,208 @@
+"""Input and output of every stage, and the facts Perennial puts on its bus. State carries pointers only."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+SOURCE = "perennial"
+
+DATASET_VERSION_ACCEPTED = "Dataset Version Accepted"
+DATASET_BATCH_REFUSED = "Dataset Batch Refused"
+MODEL_VERSION_REGISTERED = "Model Version Registered"
+ROLLOUT_PROMOTED = "Rollout Promoted"
+ROLLOUT_ROLLED_BACK = "Rollout Rolled Back"
+RETRAIN_DECLINED = "Retrain Declined"
+
+
+class Message(BaseModel):
+    """Base of stage inputs and outputs: unknown fields are ignored, since AWS adds fields to its events."""
+
+    model_config = ConfigDict(frozen=True, populate_by_name=True, extra="ignore")
+
+
+# ---- ingest
+
+
+class S3Bucket(Message):
+    """The bucket of an S3 event."""
+
+    name: str
+
+
+class S3Object(Message):
+    """The object of an S3 event; EventBridge sends keys unencoded."""
+
+    key: str
+    size: int = 0
+    etag: str
+    version_id: str | None = Field(default=None, alias="version-id")
+    sequencer: str | None = None
+
+
+class S3Detail(Message):
+    """`detail` of an S3 `Object Created` event."""
+
+    bucket: S3Bucket
+    object: S3Object
+
+
+class IngestInput(Message):
+    """One dropped object; `as_of` is the time of the event."""
+
+    detail: S3Detail
+    as_of: datetime
+
+
+class IngestOutput(Message):
+    """What became of a batch. `version` is None when it was refused; `rows` counts accepted rows."""
+
+    status: Literal["accepted", "refused", "duplicate", "ignored"]
+    dataset: str
+    batch: str
+    version: int | None = None
+    rows: int = 0
+    quarantined: int = 0
+    report_key: str | None = None
+    reason: str | None = None
+
+
+# ---- facts on the bus
+
+
+class DatasetVersionAccepted(Message):
+    """A batch became a dataset version."""
+
+    dataset: str
+    version: int
+    batch: str
+    rows: int
+    quarantined: int
+    as_of: datetime
+
+
+class DatasetBatchRefused(Message):
+    """A batch went to quarantine whole."""
+
+    dataset: str
+    batch: str
+    key: str
+    reason: str
+    report_key: str | None
+    as_of: datetime
+
+
+class ModelVersionRegistered(Message):
+    """A run became a model version; `passed` says whether its gates let it deploy."""
+
+    model: str
+    version: int
+    run: str
+    passed: bool
+    sha256: str
+    as_of: datetime
+
+
+class RolloutEnded(Message):
+    """A rollout was promoted or rolled back; `former` served before."""
+
+    model: str
+    version: int
+    former: int | None
+    reason: str
+    as_of: datetime
+
+
+# ---- retrain
+
+
+class RetrainInput(Message):
+    """What the governor is asked: an arrival, a schedule, a settled flight to freeze, or a flight that ended."""
+
+    action: Literal["arrive", "schedule", "freeze", "finish"]
+    as_of: datetime
+    detail: DatasetVersionAccepted | None = None
+    model: str | None = None
+    flight: str | None = None
+    seen: int = 0
+    run: str | None = None
+    failure: dict[str, Any] | None = None
+
+
+class RetrainOutput(Message):
+    """`ready` once no dataset version arrived since the last look; then `run` and `request_key` name the training.
+
+    After `finish` with a failure, `error` and `cause` are what the execution fails with.
+    """
+
+    model: str | None = None
+    flight: str | None = None
+    ready: bool = False
+    seen: int = 0
+    settle_seconds: int = 0
+    run: str | None = None
+    request_key: str | None = None
+    started: list[str] = []
+    declined: str | None = None
+    error: str | None = None
+    cause: str | None = None
+
+
+# ---- train, evaluate, register
+
+
+class RunInput(Message):
+    """One training run of a model; its workspace is `staging/<run>/`."""
+
+    model: str
+    run: str
+    as_of: datetime
+
+
+class EvaluateOutput(Message):
+    """Whether the challenger passed its gates; the evidence lies at `evaluation_key`."""
+
+    model: str
+    run: str
+    passed: bool
+    evaluation_key: str
+
+
+class RegisterOutput(Message):
+    """The registered version of a run; `passed` as evaluated."""
+
+    model: str
+    run: str
+    version: int
+    passed: bool
+    sha256: str
+    prefix: str
+
+
+# ---- deploy
+
+
+class DeployInput(Message):
+    """One step of a rollout. `lambda_version` is known after publish; `former` is what the alias pointed at before."""
+
+    action: Literal["publish", "check", "smoke", "shift", "verify", "restore"]
+    model: str
+    version: int
+    as_of: datetime
+    lambda_version: str | None = None
+    former: str | None = None
+    failure: dict[str, Any] | None = None
+
+
+class DeployOutput(Message):
+    """Where the rollout stands; passed on to the next step."""
+
+    model: str
+    version: int
+    lambda_version: str | None = None
+    former: str | None = None
+    active: bool = False
+    error: str | None = None
+    cause: str | None = None

@@ -1,0 +1,92 @@
+"""The typed environment: one class per stage, and the only reader of os.environ.
+
+The construct of a stage fills the variables from the same field names (`DATA_BUCKET` ↔ `data_bucket`).
+"""
+
+from __future__ import annotations
+
+import os
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Settings(BaseModel):
+    """What every stage knows about where it runs."""
+
+    model_config = ConfigDict(frozen=True)
+
+    environment: str
+
+    @classmethod
+    def from_environment(cls) -> Self:
+        """Read this stage's variables; pydantic's ValidationError names each one that is missing."""
+        return cls.model_validate(
+            {name: os.environ[name.upper()] for name in cls.model_fields if name.upper() in os.environ}
+        )
+
+
+class CatalogSettings(Settings):
+    """Where the catalog of this deployment lies (a zip in the assets bucket)."""
+
+    catalog_bucket: str
+    catalog_key: str
+
+
+class LedgerSettings(Settings):
+    """Where decisions are recorded; the registry table keeps the ledger's index."""
+
+    ledger_bucket: str
+    registry_table: str
+
+
+class IngestSettings(CatalogSettings, LedgerSettings):
+    """Stage ingest."""
+
+    data_bucket: str
+    bus: str
+    glue_database: str
+
+
+class RetrainSettings(CatalogSettings, LedgerSettings):
+    """Stage retrain (the governor)."""
+
+    data_bucket: str
+    triggers_table: str
+    bus: str
+    lifecycle_workflow: str
+
+
+class TrainSettings(CatalogSettings, LedgerSettings):
+    """Stage train (a Fargate task); `run_request` is the S3 key of the run's request."""
+
+    data_bucket: str
+    run_request: str
+
+
+class EvaluateSettings(CatalogSettings, LedgerSettings):
+    """Stage evaluate."""
+
+    data_bucket: str
+
+
+class RegisterSettings(CatalogSettings, LedgerSettings):
+    """Stage register."""
+
+    data_bucket: str
+    bus: str
+
+
+class DeploySettings(LedgerSettings):
+    """Stage deploy; `predict_prefix` + model name is the function that serves the model."""
+
+    data_bucket: str
+    bus: str
+    predict_prefix: str
+
+
+class ModelsSettings(Settings):
+    """Stage models."""
+
+    registry_table: str
+    predict_prefix: str

@@ -1,0 +1,1 @@
+"""Adapters to S3, DynamoDB, EventBridge and Lambda. ClientError is translated here and nowhere else."""

@@ -1,0 +1,98 @@
+"""S3 objects: small ones whole, large ones as streams."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from perennial.errors import ConditionFailed, ObjectMissing
+from perennial.storage.translate import client, translated
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects of one bucket."""
+
+    bucket: str
+
+    def get(self, key: str, version_id: str | None = None) -> bytes:
+        """The whole object (for small ones). Raises ObjectMissing."""
+        return bytes(self.stream(key, version_id).read())
+
+    def stream(self, key: str, version_id: str | None = None) -> Any:
+        """A readable stream of the object's bytes. Raises ObjectMissing."""
+        extra = {"VersionId": version_id} if version_id else {}
+        with translated(f"get s3://{self.bucket}/{key}"):
+            return client("s3").get_object(Bucket=self.bucket, Key=key, **extra)["Body"]
+
+    def download(self, key: str, path: Path, version_id: str | None = None) -> None:
+        """Write the object to the local file `path`. Raises ObjectMissing."""
+        extra = {"ExtraArgs": {"VersionId": version_id}} if version_id else {}
+        with translated(f"get s3://{self.bucket}/{key}"):
+            client("s3").download_file(self.bucket, key, str(path), **extra)
+
+    def get_json(self, key: str) -> Any:
+        """The object parsed as JSON. Raises ObjectMissing."""
+        return json.loads(self.get(key))
+
+    def find_json(self, key: str) -> Any | None:
+        """The object parsed as JSON, or None when there is none."""
+        try:
+            return self.get_json(key)
+        except ObjectMissing:
+            return None
+
+    def put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
+        """Write the object, replacing what was there."""
+        with translated(f"put s3://{self.bucket}/{key}"):
+            client("s3").put_object(Bucket=self.bucket, Key=key, Body=body, ContentType=content_type)
+
+    def put_json(self, key: str, value: Any) -> None:
+        """Write `value` as JSON with sorted keys: same value, same bytes."""
+        self.put(key, canonical_json(value), "application/json")
+
+    def create(self, key: str, body: bytes, content_type: str = "application/json") -> bool:
+        """Write the object only if there is none (If-None-Match: *); False when there was one."""
+        try:
+            with translated(f"create s3://{self.bucket}/{key}"):
+                client("s3").put_object(
+                    Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                )
+        except ConditionFailed:
+            return False
+        return True
+
+    def upload(self, key: str, path: Path | IO[bytes]) -> None:
+        """Write a local file or an open binary file (multipart when large)."""
+        with translated(f"put s3://{self.bucket}/{key}"):
+            if isinstance(path, Path):
+                client("s3").upload_file(str(path), self.bucket, key)
+            else:
+                client("s3").upload_fileobj(path, self.bucket, key)
+
+    def copy(self, source: str, target: str, version_id: str | None = None) -> None:
+        """Copy within the bucket, on the server (multipart when large). Raises ObjectMissing."""
+        origin = {"Bucket": self.bucket, "Key": source} | ({"VersionId": version_id} if version_id else {})
+        with translated(f"copy s3://{self.bucket}/{source}"):
+            client("s3").copy(origin, self.bucket, target)
+
+    def delete(self, key: str) -> None:
+        """Delete the object; nothing happens when there is none."""
+        with translated(f"delete s3://{self.bucket}/{key}"):
+            client("s3").delete_object(Bucket=self.bucket, Key=key)
+
+    def list(self, prefix: str, start_after: str = "") -> Iterator[str]:
+        """Keys under `prefix`, in order."""
+        pages = client("s3").get_paginator("list_objects_v2")
+        with translated(f"list s3://{self.bucket}/{prefix}"):
+            for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=start_after):
+                for item in page.get("Contents", []):
+                    yield item["Key"]
+
+
+def canonical_json(value: Any) -> bytes:
+    """`value` as JSON bytes: sorted keys, no NaN, UTF-8, so that equal values have equal digests."""
+    return json.dumps(value, sort_keys=True, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
