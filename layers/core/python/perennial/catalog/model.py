@@ -16,11 +16,16 @@ NAME = r"^[a-z][a-z0-9-]{0,39}$"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
+def parse_seconds(text: str) -> int:
+    """`"90s"`, `"5m"`, `"1h"`, `"2d"` as whole seconds. Raises ValueError."""
+    match = re.fullmatch(r"\s*(\d{1,9})\s*([smhd])\s*", text)
+    if match is None:
+        raise ValueError(f"{text!r} is no span of time; write 90s, 5m, 1h or 2d")
+    return int(match[1]) * _UNITS[match[2]]
+
+
 def _seconds(value: Any) -> Any:
-    """`90`, `"90s"`, `"5m"`, `"1h"`, `"2d"` as whole seconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"\s*(\d+)\s*([smhd])\s*", value)):
-        return int(match[1]) * _UNITS[match[2]]
-    return value
+    return parse_seconds(value) if isinstance(value, str) else value
 
 
 Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
@@ -45,7 +50,8 @@ class Label(Spec):
 class When(Spec):
     """When new data starts a training: at least `min_rows` unseen rows, and no arrival for `settle` seconds.
 
-    `schedule` (EventBridge Scheduler: `rate(30 days)`, `cron(…)`) asks besides; the governor declines when nothing is new.
+    `schedule` (EventBridge Scheduler: `rate(30 days)`, `cron(…)`) asks besides; the governor declines when nothing
+    is new.
     """
 
     min_rows: int = Field(default=1, ge=1)

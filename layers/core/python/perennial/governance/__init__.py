@@ -1,0 +1,1 @@
+"""What was decided, by whom, on what evidence: the ledger and lineage."""

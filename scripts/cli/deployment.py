@@ -1,0 +1,88 @@
+"""One deployed environment, found through SSM parameters and the ordinary AWS credential chain."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Annotated, Any
+
+import boto3
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perennial.catalog.load import Catalog, load_catalog
+from perennial.governance.ledger import Ledger
+from perennial.registry import Registry
+from perennial.storage.items import Items
+from perennial.storage.objects import Objects
+from scripts.cli.output import Failure
+
+EnvironmentName = Annotated[
+    str, typer.Option("--env", envvar="PERENNIAL_ENV", help="The environment: dev, staging or prod.")
+]
+
+NOT_FOUND = (
+    "no deployment of environment {env!r} found{where}: {error}\n"
+    'Start one with `perennial up --detach`, then `eval "$(perennial env)"`; for AWS set credentials and region.'
+)
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """Environment `env`; every address comes from SSM `/perennial/<env>/…`."""
+
+    env: str
+
+    @cached_property
+    def parameters(self) -> dict[str, str]:
+        """All parameters of the environment by short name. Raises Failure with what to do when there are none."""
+        prefix = f"/perennial/{self.env}/"
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        where = f" at {endpoint}" if endpoint else " on AWS"
+        try:
+            pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=prefix, Recursive=True)
+            found = {item["Name"].removeprefix(prefix): item["Value"] for page in pages for item in page["Parameters"]}
+        except (ClientError, BotoCoreError, ValueError) as error:
+            raise Failure(NOT_FOUND.format(env=self.env, where=where, error=error)) from error
+        if not found:
+            raise Failure(NOT_FOUND.format(env=self.env, where=where, error=f"no SSM parameters under {prefix}"))
+        return found
+
+    def client(self, service: str) -> Any:
+        """A boto3 client from the ordinary credential chain."""
+        factory: Any = boto3.client
+        return factory(service)
+
+    @cached_property
+    def data(self) -> Objects:
+        """The data bucket."""
+        return Objects(self.parameters["data-bucket"])
+
+    @cached_property
+    def items(self) -> Items:
+        """The registry table."""
+        return Items(self.parameters["registry-table"])
+
+    @cached_property
+    def registry(self) -> Registry:
+        """The model registry."""
+        return Registry(self.items)
+
+    @cached_property
+    def ledger(self) -> Ledger:
+        """The ledger of decisions."""
+        return Ledger(Objects(self.parameters["ledger-bucket"]), self.items)
+
+    @cached_property
+    def catalog(self) -> Catalog:
+        """The catalog this environment was deployed with."""
+        bucket, _, key = self.parameters["catalog"].removeprefix("s3://").partition("/")
+        return load_catalog(bucket, key)
+
+    def executions(self, workflow: str, status: str | None = None) -> list[dict[str, Any]]:
+        """Executions of a workflow (`ingest`, `lifecycle`, `rollout`), newest first."""
+        extra = {"statusFilter": status} if status else {}
+        pages = self.client("stepfunctions").get_paginator("list_executions")
+        arn = self.parameters[f"{workflow}-workflow"]
+        return [item for page in pages.paginate(stateMachineArn=arn, **extra) for item in page["executions"]]

@@ -1,0 +1,76 @@
+"""`perennial drop`: give a data file to a dataset."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
+
+from perennial.datasets.batches import batch_id
+from scripts.cli.deployment import Deployment, EnvironmentName
+from scripts.cli.output import AsJson, Failure, console, errors, print_json
+
+
+def drop(
+    file: Annotated[Path, typer.Argument(help="CSV or Parquet.", exists=True, dir_okay=False, readable=True)],
+    dataset: Annotated[str, typer.Option(help="The dataset whose contract the file follows.")],
+    wait: Annotated[bool, typer.Option("--wait", help="Wait until the file is accepted or refused.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds to wait at most.")] = 300.0,
+    env: EnvironmentName = "dev",
+    as_json: AsJson = False,
+) -> None:
+    """Upload FILE to the data bucket; ingestion starts by itself. With --wait, a refused file ends with status 1."""
+    deployment = Deployment(env)
+    key = f"raw/{dataset}/{file.name}"
+    etag = _upload(deployment, file, key)
+    batch = batch_id(dataset, key, etag)
+    result: dict[str, Any] = {"key": key, "bucket": deployment.data.bucket, "dataset": dataset, "batch": batch}
+    if wait:
+        result |= _await(deployment, dataset, batch, timeout)
+    if as_json:
+        print_json(result)
+    else:
+        _tell(result, wait)
+    if result.get("status") == "refused":
+        raise typer.Exit(1)
+
+
+def _upload(deployment: Deployment, file: Path, key: str) -> str:
+    """The ETag under which the object now lies."""
+    bucket = deployment.data.bucket
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    with Progress(*columns, console=errors, transient=True) as progress:
+        task = progress.add_task(f"uploading {file.name}", total=file.stat().st_size)
+        deployment.client("s3").upload_file(
+            str(file), bucket, key, Callback=lambda count: progress.advance(task, count)
+        )
+    return str(deployment.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]).strip('"')
+
+
+def _await(deployment: Deployment, dataset: str, batch: str, timeout: float) -> dict[str, Any]:
+    deadline = time.monotonic() + timeout
+    with errors.status("waiting for ingestion"):
+        while time.monotonic() < deadline:
+            item = deployment.items.get(f"DATASET#{dataset}", f"BATCH#{batch}")
+            if item is not None and item["status"] in {"accepted", "refused"}:
+                return {name: value for name, value in item.items() if name not in {"pk", "sk"}}
+            time.sleep(0.2)
+    raise Failure(f"batch {batch} of {dataset} was neither accepted nor refused within {timeout:.0f} s")
+
+
+def _tell(result: dict[str, Any], waited: bool) -> None:
+    where = f"s3://{result['bucket']}/{result['key']}"
+    if not waited:
+        console.print(f"Dropped {where} (batch {result['batch']})")
+    elif result["status"] == "accepted":
+        rows, bad = result["rows"], result.get("quarantined", 0)
+        console.print(
+            f"Accepted: {result['dataset']} version {result['version']}, {rows:,} rows, {bad:,} in quarantine"
+        )
+    else:
+        console.print(f"[bold red]Refused[/] {where}: {result.get('reason')}")
+    if result.get("report_key"):
+        console.print(f"Report: s3://{result['bucket']}/{result['report_key']}", soft_wrap=True)

@@ -1,0 +1,48 @@
+"""The command `perennial`: its verbs, and how their failures are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+
+import typer
+from botocore.exceptions import BotoCoreError, ClientError
+
+from perennial.errors import PerennialError
+from scripts.cli.datasets import datasets
+from scripts.cli.down import down
+from scripts.cli.drop import drop
+from scripts.cli.env import env
+from scripts.cli.ledger import ledger
+from scripts.cli.models import models
+from scripts.cli.output import Failure, errors
+from scripts.cli.predict import predict
+from scripts.cli.proxy import proxy
+from scripts.cli.quarantine import quarantine
+from scripts.cli.status import status
+from scripts.cli.tick import tick
+from scripts.cli.up import up
+from scripts.cli.versions import versions
+
+app = typer.Typer(
+    name="perennial",
+    help="Drop data files, get models that are validated, trained, registered, served and retrained.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+for verb in (up, down, env, status, drop, datasets, quarantine, models, versions, predict, proxy, tick):
+    app.command()(verb)
+app.add_typer(ledger, name="ledger")
+
+
+def main() -> None:
+    """Run a verb; a failure is told in a line and ends with status 1, a defect keeps its traceback."""
+    try:
+        app()
+    except (Failure, PerennialError, ClientError, BotoCoreError) as error:
+        errors.print(f"[bold red]perennial:[/] {error}", markup=True, soft_wrap=True)
+        sys.exit(1)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(1)

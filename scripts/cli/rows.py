@@ -1,0 +1,67 @@
+"""Rows of a data file as Open Inference Protocol tensors, one per column."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.csv as pacsv
+import pyarrow.parquet as pq
+
+from scripts.cli.output import Failure
+
+MISSING = ("", "NA")
+
+
+def read_columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
+    """The columns `names` of a CSV (values as text, empty or NA as None) or Parquet file. Raises Failure."""
+    try:
+        if path.suffix == ".parquet":
+            found = pq.ParquetFile(path).read(columns=list(names))
+        else:
+            options = pacsv.ConvertOptions(
+                include_columns=list(names),
+                column_types=dict.fromkeys(names, pa.string()),
+                null_values=list(MISSING),
+                strings_can_be_null=True,
+            )
+            found = pacsv.read_csv(path, convert_options=options)
+    except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+        raise Failure(f"{path}: {error}") from error
+    absent = [name for name in names if name not in found.column_names]
+    if absent:
+        raise Failure(f"{path}: the model takes column {absent[0]!r}, which the file does not have")
+    return {name: found.column(name).to_pylist() for name in names}
+
+
+def tensors(columns: dict[str, list[Any]], inputs: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    """One tensor per model input, shape [n, 1]; text is parsed as the datatype. Raises Failure naming the row."""
+    result = []
+    for spec in inputs:
+        name, datatype = spec["name"], spec["datatype"]
+        data = [_value(value, datatype, name, row) for row, value in enumerate(columns[name], start=1)]
+        result.append({"name": name, "datatype": datatype, "shape": [len(data), 1], "data": data})
+    return result
+
+
+def batches(columns: dict[str, list[Any]], size: int) -> Iterator[dict[str, list[Any]]]:
+    """The columns in pieces of at most `size` rows."""
+    count = len(next(iter(columns.values()), []))
+    for start in range(0, count, size):
+        yield {name: values[start : start + size] for name, values in columns.items()}
+
+
+def _value(value: Any, datatype: str, name: str, row: int) -> Any:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    try:
+        if datatype == "BYTES":
+            return str(value)
+        if datatype == "BOOL":
+            return {"true": True, "false": False, "1": True, "0": False}[str(value).lower()]
+        return int(value) if datatype.startswith(("INT", "UINT")) else float(value)
+    except (ValueError, KeyError) as error:
+        raise Failure(f"row {row}, column {name}: {value!r} is not a {datatype}") from error

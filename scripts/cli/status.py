@@ -1,0 +1,56 @@
+"""`perennial status`: the environment at a glance."""
+
+from __future__ import annotations
+
+import os
+from typing import Any
+
+from perennial.datasets.versions import list_versions
+from scripts.cli.deployment import Deployment, EnvironmentName
+from scripts.cli.models import metrics_text
+from scripts.cli.output import AsJson, console, print_json, table
+
+WORKFLOWS = ("ingest", "lifecycle", "rollout")
+
+
+def status(env: EnvironmentName = "dev", as_json: AsJson = False) -> None:
+    """Show addresses, datasets, models and the latest executions."""
+    deployment = Deployment(env)
+    found = _collect(deployment)
+    if as_json:
+        print_json(found)
+        return
+    console.print(f"[bold]Perennial {env}[/] at {found['endpoint']}")
+    console.print(f"Data bucket  s3://{found['data_bucket']}\nHTTP API     {found['api_url']}\n")
+    console.print(table("Datasets", ("dataset", "versions", "rows"), [tuple(d.values()) for d in found["datasets"]]))
+    rows = [(m["name"], m["champion"], metrics_text(m["metrics"])) for m in found["models"]]
+    console.print(table("Models", ("model", "champion", "metrics"), rows))
+    rows = [(e["workflow"], e["status"], e["name"], e["started"]) for e in found["executions"]]
+    console.print(table("Latest executions", ("workflow", "status", "execution", "started"), rows))
+
+
+def _collect(deployment: Deployment) -> dict[str, Any]:
+    counted = []
+    for name in sorted(deployment.catalog.contracts):
+        known = list_versions(deployment.items, name)
+        counted.append({"name": name, "versions": len(known), "rows": sum(version.rows for version in known)})
+    champions = {name: deployment.registry.champion(name) for name in sorted(deployment.catalog.models)}
+    latest = []
+    for workflow in WORKFLOWS:
+        for execution in deployment.executions(workflow)[:5]:
+            started = execution["startDate"]
+            latest.append(
+                {"workflow": workflow, "status": execution["status"], "name": execution["name"], "started": started}
+            )
+    return {
+        "env": deployment.env,
+        "endpoint": os.environ.get("AWS_ENDPOINT_URL", "AWS"),
+        "data_bucket": deployment.parameters["data-bucket"],
+        "api_url": deployment.parameters["api-url"],
+        "datasets": counted,
+        "models": [
+            {"name": name, "champion": c.version if c else None, "metrics": c.metrics if c else {}}
+            for name, c in champions.items()
+        ],
+        "executions": latest,
+    }

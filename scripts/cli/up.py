@@ -1,0 +1,64 @@
+"""`perennial up`: the deployed template on this machine."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.status import Status
+
+from infra.synth import synthesize
+from scripts.cli import local
+from scripts.cli.deployment import EnvironmentName
+from scripts.cli.output import AsJson, console, errors, print_json
+
+CATALOG = local.ROOT / "infra" / "catalog"
+
+
+def up(
+    port: Annotated[int, typer.Option(help="AWS APIs answer here, the HTTP API on the next port.")] = 4566,
+    env: EnvironmentName = "dev",
+    catalog: Annotated[
+        Path, typer.Option(help="Your contracts and models.", exists=True, file_okay=False, resolve_path=True)
+    ] = CATALOG,
+    detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Synthesize the template and run it on the local cloud; once it runs, bring it up to the changed template."""
+    started = time.monotonic()
+    with errors.status("synthesizing the template") as shown:
+        assembly = synthesize(env=env, catalog=catalog)
+        state = _start_or_update(assembly, port, env, shown)
+    seconds = round(time.monotonic() - started, 1)
+    endpoint, api = f"http://127.0.0.1:{state['port']}", f"http://127.0.0.1:{state['api_port']}"
+    if as_json:
+        print_json({"endpoint": endpoint, "api_url": api, "env": env, "pid": state["pid"], "seconds": seconds})
+    else:
+        console.print(f"Perennial [bold]{env}[/] is up in {seconds} s: AWS at {endpoint}, the HTTP API at {api}")
+        console.print('Next: [bold]eval "$(perennial env)"[/], then [bold]perennial drop FILE --dataset NAME --wait[/]')
+    if not detach:
+        _until_interrupted()
+
+
+def _start_or_update(assembly: Path, port: int, env: str, shown: Status) -> dict[str, object]:
+    state = local.read_state(local.WORKDIR)
+    if state is None:
+        return local.start(assembly, port=port, env=env, workdir=local.WORKDIR, say=shown.update)
+    shown.update(f"updating the local cloud on port {state['port']}")
+    local.control(f"http://127.0.0.1:{state['port']}", "provision", {"assembly": str(assembly)})
+    return state
+
+
+def _until_interrupted() -> None:
+    console.print("Press Ctrl-C to stop it.")
+    ended = threading.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: ended.set())
+    while not ended.wait(1.0):
+        if local.read_state(local.WORKDIR) is None:
+            return
+    local.stop(local.WORKDIR)
