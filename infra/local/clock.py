@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 
@@ -16,6 +17,7 @@ class Clock:
     def __init__(self) -> None:
         self._offset = 0.0
         self._moved = threading.Condition()
+        self._watchers: list[Callable[[], None]] = []
 
     def time(self) -> float:
         """Seconds since the Unix epoch on this clock."""
@@ -32,6 +34,20 @@ class Clock:
         with self._moved:
             self._offset += seconds
             self._moved.notify_all()
+            watchers = list(self._watchers)
+        for moved in watchers:
+            moved()
+
+    def watch(self, moved: Callable[[], None]) -> Callable[[], None]:
+        """Call `moved` whenever the clock has been driven forward; returns what ends this."""
+        with self._moved:
+            self._watchers.append(moved)
+
+        def unwatch() -> None:
+            with self._moved:
+                self._watchers.remove(moved)
+
+        return unwatch
 
     def wait_until(self, deadline: float, cancel: threading.Event | None = None) -> bool:
         """Block until `deadline` (epoch seconds on this clock); False when `cancel` was set first.

@@ -61,6 +61,15 @@ class Credentials:
             return self._principals.get(access_key)
 
 
+@dataclass(frozen=True)
+class ImageSource:
+    """What an image URI stands for locally: the staged build context of a Docker image asset, never built."""
+
+    directory: Path
+    dockerfile: str = "Dockerfile"
+    build_args: tuple[tuple[str, str], ...] = ()
+
+
 @dataclass
 class Cloud:
     """One run of the local cloud."""
@@ -72,10 +81,12 @@ class Cloud:
     account: str = ACCOUNT
     clock: Clock = field(default_factory=Clock)
     credentials: Credentials = field(default_factory=Credentials)
+    # image URI (repository:tag, as the template writes it) → its source; filled while assets are published
+    images: dict[str, ImageSource] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.admin = self.credentials.issue(f"arn:aws:iam::{self.account}:user/local")
-        self._clients: dict[str, Any] = {}
+        self._clients: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
 
     @property
@@ -83,15 +94,22 @@ class Cloud:
         """Where every AWS API of this cloud answers."""
         return f"http://127.0.0.1:{self.port}"
 
-    def client(self, service: str) -> Any:
-        """A boto3 client of `service` on this cloud, as its administrator (boto3 clients are thread-safe)."""
+    def client(self, service: str, attempts: int = 2) -> Any:
+        """A boto3 client of `service` on this cloud, as its administrator (boto3 clients are thread-safe).
+
+        It makes a call up to `attempts` times when the service fails or throttles.
+        """
         with self._lock:
-            if service not in self._clients:
-                session: Any = boto3.session.Session(
-                    aws_access_key_id=self.admin.access_key,
-                    aws_secret_access_key=self.admin.secret_key,
-                    region_name=self.region,
-                )
-                config = Config(retries={"mode": "standard", "total_max_attempts": 2}, max_pool_connections=32)
-                self._clients[service] = session.client(service, endpoint_url=self.endpoint, config=config)
-            return self._clients[service]
+            if (service, attempts) not in self._clients:
+                config = Config(retries={"mode": "standard", "total_max_attempts": attempts}, max_pool_connections=32)
+                self._clients[service, attempts] = self.new_client(service, config)
+            return self._clients[service, attempts]
+
+    def new_client(self, service: str, config: Config) -> Any:
+        """A client like `client`'s, not shared, with timeouts, retries and connections of its own."""
+        session: Any = boto3.session.Session(
+            aws_access_key_id=self.admin.access_key,
+            aws_secret_access_key=self.admin.secret_key,
+            region_name=self.region,
+        )
+        return session.client(service, endpoint_url=self.endpoint, config=config)

@@ -1,13 +1,13 @@
 """The ledger: append-only, hash-chained records of every decision, one chain per subject.
 
-Records are objects, since S3 has a right to create that is not a right to overwrite (If-None-Match, Object Lock). An index
-item per idempotency key in the registry table names the position a record is to take:
+Records are objects, since S3 has a right to create that is not a right to overwrite (If-None-Match, Object Lock). An
+index item per idempotency key in the registry table names the position a record is to take:
 
-    claim position (DynamoDB, conditional) → put the record there (S3, If-None-Match) → on a conflict move the claim on.
+    claim a position (DynamoDB, conditional) → put the record there (S3, If-None-Match) → on a conflict move the claim
 
-A claim moves only past a position that another record holds, and a record is put only at the position that its key claims.
-So a key never has two records, whatever crashes, repeats or races; and since a record needs the bytes of the one before it,
-there are no gaps.
+A claim moves only past a position that another record holds, and a record is put only at the position that its key
+claims. So a key never has two records, whatever crashes, repeats or races; and since a record needs the bytes of the
+one before it, there are no gaps.
 """
 
 from __future__ import annotations
@@ -33,9 +33,7 @@ class Ledger:
     objects: Objects
     items: Items
 
-    def append(
-        self, subject: str, fact: Fact, *, key: str, at: datetime, actor: str, evidence: dict[str, Any]
-    ) -> int:
+    def append(self, subject: str, fact: Fact, *, key: str, at: datetime, actor: str, evidence: dict[str, Any]) -> int:
         """Record `fact` about `subject` and return its number; a `key` that was recorded before returns that number.
 
         `evidence` is JSON (no NaN: ValueError). Subjects are `dataset/<name>` and `model/<name>`. Raises
@@ -77,7 +75,7 @@ class Ledger:
             yield Record.from_bytes(self.objects.get(key))
 
     def head(self, subject: str) -> int:
-        """The number of the last record, 0 when there is none: the objects are the truth, the item only says where to look."""
+        """The number of the last record, 0 when there is none; the objects are the truth, the hint saves listing all."""
         hinted = self.hinted(subject)
         start = object_key(subject, hinted) if hinted else ""
         head = hinted
@@ -97,7 +95,7 @@ class Ledger:
         return int(item["seq"])
 
     def _move(self, subject: str, key: str, held: int) -> None:
-        """Claim the position after the last record instead of `held`; another attempt at the same key may have done so."""
+        """Claim the position after the last record instead of `held`, unless another attempt at the key has moved it."""
         try:
             self.items.update(
                 _pk(subject), _sk(key), {"seq": max(self.head(subject), held) + 1}, "seq = :held", {":held": held}

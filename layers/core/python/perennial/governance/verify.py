@@ -19,7 +19,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class Chain:
-    """One subject's chain: how many records, and the SHA-256 of the last one's bytes (note it elsewhere to pin the past)."""
+    """One subject's chain: how many records, and the SHA-256 of the last one (noted elsewhere, it pins the past)."""
 
     subject: str
     records: int

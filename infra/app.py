@@ -1,0 +1,42 @@
+"""The CDK app: environments and stacks, nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+
+import aws_cdk as cdk
+
+from infra.declared import Catalog
+from infra.environment import Environment
+from infra.layers import ROOT
+from infra.stacks.data import DataStack
+from infra.stacks.loop import LoopStack
+from infra.stacks.serving import ServingStack
+
+
+def main() -> None:
+    """Synthesize the stacks of one environment.
+
+    Context: `env` (a file of infra/environments), `catalog` (a folder), `layers` (`build` installs third-party layers,
+    `locked` only names them: such an assembly cannot be deployed), `nag` (`true` checks with cdk-nag).
+    """
+    # cdk.json also holds when the app is run without the cdk CLI; -c and CDK_CONTEXT_JSON win over it
+    context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
+    app = cdk.App(context=context, outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
+    environment = Environment.load(app.node.get_context("env"))
+    catalog = Catalog.read(ROOT / app.node.get_context("catalog"))
+    cdk.Tags.of(app).add("perennial", environment.name)
+    data = DataStack(app, environment=environment, catalog=catalog)
+    memory = data.memory()
+    LoopStack(app, environment=environment, memory=memory, catalog=catalog)
+    ServingStack(app, environment=environment, memory=memory, catalog=catalog)
+    if app.node.try_get_context("nag") == "true":
+        from infra.nag import check
+
+        check(app)
+    app.synth()
+
+
+if __name__ == "__main__":
+    main()

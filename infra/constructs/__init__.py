@@ -1,0 +1,1 @@
+"""Building blocks of the stacks: what every bucket, function, layer and queue has in common."""

@@ -1,0 +1,105 @@
+"""The HTTP API: the Open Inference Protocol (v2), for callers that sign with IAM."""
+
+from __future__ import annotations
+
+import json
+
+from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_apigatewayv2 as apigw
+from aws_cdk import aws_apigatewayv2_authorizers as authorizers
+from aws_cdk import aws_apigatewayv2_integrations as integrations
+from aws_cdk import aws_lambda as lambda_
+from constructs import Construct
+
+from infra.constructs.log_group import StageLogGroup
+from infra.environment import Environment
+
+# One JSON line per request: who asked for what, what came back, where the time went.
+_ACCESS = {
+    "requestId": "$context.requestId",
+    "time": "$context.requestTimeEpoch",
+    "caller": "$context.identity.userArn",
+    "ip": "$context.identity.sourceIp",
+    "route": "$context.routeKey",
+    "path": "$context.path",
+    "status": "$context.status",
+    "bytes": "$context.responseLength",
+    "milliseconds": "$context.responseLatency",
+    "integrationMilliseconds": "$context.integrationLatency",
+    "integrationStatus": "$context.integrationStatus",
+    "error": "$context.error.message",
+    "integrationError": "$context.integrationErrorMessage",
+}
+
+# What the models function answers. A full match with variables goes before a greedy one, so that questions about
+# versions never reach the champion.
+_MODELS = (
+    ("GET", "/v2"),
+    ("GET", "/v2/health/{probe}"),
+    ("GET", "/v2/models"),
+    ("ANY", "/v2/models/{model}"),
+    ("ANY", "/v2/models/{model}/versions"),
+    ("ANY", "/v2/models/{model}/versions/{version}"),
+    ("ANY", "/v2/models/{model}/versions/{version}/{action}"),
+)
+
+
+class Api(Construct):
+    """HTTP API `perennial-<env>`, payload format 2.0, every route signed (SigV4)."""
+
+    def __init__(self, scope: Construct, *, environment: Environment, models: lambda_.IFunction) -> None:
+        super().__init__(scope, "Api")
+        self.api = apigw.HttpApi(
+            self,
+            "Http",
+            api_name=f"perennial-{environment.name}",
+            description=f"Perennial {environment.name}: predictions by the Open Inference Protocol v2",
+            create_default_stage=False,
+            default_authorizer=authorizers.HttpIamAuthorizer(),
+        )
+        self._stage(environment)
+        # one permission for all routes: the function is the API's answer to whatever no predict function answers
+        answer = integrations.HttpLambdaIntegration("Models", models, scope_permission_to_route=False)
+        for method, path in _MODELS:
+            self._route(method, path, answer)
+        # a path that no route has still gets the protocol's error body
+        apigw.HttpRoute(self, "Default", http_api=self.api, route_key=apigw.HttpRouteKey.DEFAULT, integration=answer)
+
+    @property
+    def url(self) -> str:
+        """Where the API answers, without a trailing slash."""
+        return self.api.api_endpoint
+
+    def serve(self, model: str, live: lambda_.CfnAlias) -> None:
+        """Send `/v2/models/<model>/…` to the alias `live` of its predict function."""
+        words = "".join(word.title() for word in model.split("-"))
+        alias = lambda_.Function.from_function_attributes(
+            self, f"{words}Live", function_arn=live.ref, same_environment=True
+        )
+        self._route("ANY", f"/v2/models/{model}/{{proxy+}}", integrations.HttpLambdaIntegration(words, alias))
+
+    def _route(self, method: str, path: str, integration: apigw.HttpRouteIntegration) -> None:
+        self.api.add_routes(path=path, methods=[apigw.HttpMethod[method]], integration=integration)
+
+    def _stage(self, environment: Environment) -> None:
+        log = StageLogGroup(
+            self, "Access", environment=environment, log_group_name=f"/perennial/{environment.name}/api"
+        )
+        stage = apigw.HttpStage(
+            self,
+            "Stage",
+            http_api=self.api,
+            stage_name="$default",
+            auto_deploy=True,
+            throttle=apigw.ThrottleSettings(rate_limit=environment.api.rate, burst_limit=environment.api.burst),
+        )
+        resource: apigw.CfnStage = stage.node.default_child
+        resource.access_log_settings = apigw.CfnStage.AccessLogSettingsProperty(
+            destination_arn=Stack.of(self).format_arn(
+                service="logs",
+                resource="log-group",
+                resource_name=log.log_group_name,
+                arn_format=ArnFormat.COLON_RESOURCE_NAME,
+            ),
+            format=json.dumps(_ACCESS),
+        )

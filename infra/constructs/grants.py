@@ -1,0 +1,67 @@
+"""What a role may do, in the words of the domain. Narrower than the grants of the L2 constructs: no action wildcards."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_s3_assets as s3_assets
+
+from infra.constructs.acknowledge import acknowledge_wildcard, seen_from
+
+_READ = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging"]
+_WRITE = ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"]
+_READ_ITEMS = ["dynamodb:GetItem", "dynamodb:Query"]
+_WRITE_ITEMS = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+
+
+def allow(role: iam.IRole, actions: list[str], resources: list[str]) -> None:
+    """One statement of the role's policy."""
+    role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=resources))
+
+
+def read_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
+    """Read objects under `prefixes` (each ends in `/`, or is empty for the whole bucket), and list the bucket's keys."""
+    _objects(role, bucket, _READ, prefixes)
+    # Without ListBucket, S3 answers 403 where there is no object, and missing could not be told from forbidden. A
+    # condition on s3:prefix would bring that back, since a GetObject has no prefix.
+    allow(role, ["s3:ListBucket"], [bucket.bucket_arn])
+
+
+def write_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
+    """Write objects under `prefixes`."""
+    _objects(role, bucket, _WRITE, prefixes)
+
+
+def delete_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
+    """Delete objects under `prefixes` (the bucket keeps their versions)."""
+    _objects(role, bucket, ["s3:DeleteObject"], prefixes)
+
+
+def _objects(role: iam.IRole, bucket: s3.IBucket, actions: list[str], prefixes: tuple[str, ...]) -> None:
+    allow(role, actions, [bucket.arn_for_objects(f"{prefix}*") for prefix in prefixes])
+    for prefix in prefixes:
+        arn = seen_from(role, bucket, bucket.bucket_arn)
+        acknowledge_wildcard(role, f"Keys under {prefix or 'this bucket'} are made by the data.", arn, f"/{prefix}*")
+
+
+def read_items(role: iam.IRole, table: dynamodb.ITable) -> None:
+    """Read items of a table by key."""
+    allow(role, _READ_ITEMS, [table.table_arn])
+
+
+def write_items(role: iam.IRole, table: dynamodb.ITable) -> None:
+    """Read and write items of a table, alone or in transactions."""
+    allow(role, _READ_ITEMS + _WRITE_ITEMS, [table.table_arn])
+
+
+def append_ledger(role: iam.IRole, ledger: s3.IBucket, registry: dynamodb.ITable) -> None:
+    """Read the ledger and append to it; its bucket's policy refuses overwriting and deleting, whoever asks."""
+    read_objects(role, ledger, "")
+    _objects(role, ledger, ["s3:PutObject"], ("",))
+    write_items(role, registry)
+
+
+def read_asset(role: iam.IRole, asset: s3_assets.Asset) -> None:
+    """Read one file of the assets bucket."""
+    allow(role, ["s3:GetObject"], [asset.bucket.arn_for_objects(asset.s3_object_key)])

@@ -1,0 +1,93 @@
+"""Tables: DynamoDB's, keyed by pk and sk, and Glue's, one per contract."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aws_cdk import Aws
+from aws_cdk import aws_dynamodb as dynamodb
+from aws_cdk import aws_glue as glue
+from aws_cdk import aws_s3 as s3
+from constructs import Construct
+
+from infra.constructs.bucket import removal
+from infra.declared import Column, Dataset
+from infra.environment import Environment
+
+_PARQUET_INPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
+_PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
+_PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
+
+# ODCS logical type → Athena type; what is not here is text.
+_TYPES = {"integer": "bigint", "number": "double", "boolean": "boolean", "date": "date", "timestamp": "timestamp"}
+
+
+class KeyedTable(dynamodb.Table):
+    """A table of items under (pk, sk), billed by request, recoverable to any second of the last 35 days."""
+
+    def __init__(self, scope: Construct, name: str, *, environment: Environment, thing: str) -> None:
+        text = dynamodb.AttributeType.STRING
+        super().__init__(
+            scope,
+            name,
+            table_name=environment.resource(thing),
+            partition_key=dynamodb.Attribute(name="pk", type=text),
+            sort_key=dynamodb.Attribute(name="sk", type=text),
+            billing_mode=dynamodb.BillingMode.PAY_PER_REQUEST,
+            # DynamoDB's own key: encrypted at rest, and free, where a key in the account costs per request
+            encryption=dynamodb.TableEncryption.DEFAULT,
+            point_in_time_recovery_specification=dynamodb.PointInTimeRecoverySpecification(
+                point_in_time_recovery_enabled=True
+            ),
+            deletion_protection=environment.removal == "retain",
+            removal_policy=removal(environment),
+        )
+
+
+class GlueTables(Construct):
+    """The Glue database of an environment and a table per contract; ingest adds a partition per dataset version."""
+
+    def __init__(
+        self, scope: Construct, name: str, *, environment: Environment, datasets: Iterable[Dataset], bucket: s3.IBucket
+    ) -> None:
+        super().__init__(scope, name)
+        self.database_name = environment.glue_database
+        self.database = glue.CfnDatabase(
+            self,
+            "Database",
+            catalog_id=Aws.ACCOUNT_ID,
+            database_input=glue.CfnDatabase.DatabaseInputProperty(
+                name=self.database_name, description=f"Accepted dataset versions of perennial {environment.name}"
+            ),
+        )
+        for dataset in datasets:
+            self._table(dataset, bucket).add_dependency(self.database)
+
+    def _table(self, dataset: Dataset, bucket: s3.IBucket) -> glue.CfnTable:
+        storage = glue.CfnTable.StorageDescriptorProperty(
+            columns=[_column(column) for column in dataset.properties],
+            location=f"s3://{bucket.bucket_name}/curated/{dataset.name}/",
+            input_format=_PARQUET_INPUT,
+            output_format=_PARQUET_OUTPUT,
+            serde_info=glue.CfnTable.SerdeInfoProperty(serialization_library=_PARQUET_SERDE),
+        )
+        return glue.CfnTable(
+            self,
+            "".join(word.title() for word in dataset.name.split("-")),
+            catalog_id=Aws.ACCOUNT_ID,
+            database_name=self.database_name,
+            table_input=glue.CfnTable.TableInputProperty(
+                name=dataset.name.replace("-", "_"),
+                description=dataset.description,
+                table_type="EXTERNAL_TABLE",
+                parameters={"classification": "parquet"},
+                partition_keys=[glue.CfnTable.ColumnProperty(name="version", type="string")],
+                storage_descriptor=storage,
+            ),
+        )
+
+
+def _column(column: Column) -> glue.CfnTable.ColumnProperty:
+    return glue.CfnTable.ColumnProperty(
+        name=column.name, type=_TYPES.get(column.logical_type, "string"), comment=column.description
+    )

@@ -1,0 +1,91 @@
+"""An environment (`infra/environments/<name>.yaml`) as a typed model, and the names of what is in it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field
+
+FOLDER = Path(__file__).parent / "environments"
+
+# What CloudWatch Logs accepts as retention (API_PutRetentionPolicy).
+RetentionDays = Literal[
+    1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
+]
+Days = Annotated[int, Field(ge=1, le=36500)]
+
+
+class Strict(BaseModel):
+    """A misspelt setting is an error, not a default."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Train(Strict):
+    """Size of the training task; Fargate accepts only certain pairs of vCPU and memory."""
+
+    vcpu: Literal[1, 2, 4, 8, 16]
+    memory_gib: int = Field(ge=2, le=120)
+    timeout_minutes: int = Field(ge=1)
+
+
+class Predict(Strict):
+    """Size of one predict function."""
+
+    memory_mib: int = Field(ge=256, le=10240)
+    timeout_seconds: int = Field(ge=1, le=29)
+
+
+class Api(Strict):
+    """Throttling of the HTTP API: steady requests per second, and burst."""
+
+    rate: int = Field(ge=1)
+    burst: int = Field(ge=1)
+
+
+class Environment(Strict):
+    """Everything that may differ between dev, staging and prod."""
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9]{0,15}$")
+    architecture: Literal["x86_64", "arm64"]
+    python: Literal["3.12", "3.13", "3.14"]
+    removal: Literal["destroy", "retain"]
+    log_retention_days: RetentionDays
+    staging_days: Days
+    noncurrent_days: Days
+    ledger_retention_days: Days
+    tracing: bool
+    train: Train
+    predict: Predict
+    api: Api
+
+    @classmethod
+    def load(cls, name: str, folder: Path = FOLDER) -> Environment:
+        """The environment `name`. Raises FileNotFoundError, or pydantic's ValidationError naming each wrong setting."""
+        settings = yaml.safe_load((folder / f"{name}.yaml").read_text(encoding="utf-8"))
+        return cls(name=name, **settings)
+
+    def resource(self, thing: str) -> str:
+        """Physical name of a resource: `perennial-<env>-<thing>`."""
+        return f"perennial-{self.name}-{thing}"
+
+    @property
+    def predict_prefix(self) -> str:
+        """Function name of a model, without the model."""
+        return self.resource("predict-")
+
+    @property
+    def bus(self) -> str:
+        """Name of Perennial's own event bus."""
+        return f"perennial-{self.name}"
+
+    @property
+    def glue_database(self) -> str:
+        """Name of the Glue database; Athena identifiers take no hyphens."""
+        return f"perennial_{self.name}"
+
+    def parameter(self, thing: str) -> str:
+        """Name of the SSM parameter that says where `thing` is."""
+        return f"/perennial/{self.name}/{thing}"

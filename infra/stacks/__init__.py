@@ -1,0 +1,1 @@
+"""The stacks of an environment, as tables of contents: data, loop, serving."""

@@ -1,0 +1,58 @@
+"""Stack loop: from a dropped file to a deployed model."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from constructs import Construct
+
+from infra.constructs.dead_letters import DeadLetters
+from infra.constructs.layer_set import LayerSet
+from infra.constructs.network import Network
+from infra.constructs.shared import Memory, Shared, publish
+from infra.constructs.training_image import TrainingImage
+from infra.declared import Catalog
+from infra.environment import Environment
+from infra.stages.deploy import Deploy
+from infra.stages.evaluate import Evaluate
+from infra.stages.ingest import Ingest
+from infra.stages.register import Register
+from infra.stages.retrain import Retrain
+from infra.stages.train import Train
+from infra.workflows.ingest import IngestWorkflow
+from infra.workflows.lifecycle import LifecycleWorkflow
+from infra.workflows.rollout import RolloutWorkflow
+
+
+class LoopStack(Stack):
+    """The stages that run in the background, and the workflows that call them."""
+
+    def __init__(self, scope: Construct, *, environment: Environment, memory: Memory, catalog: Catalog) -> None:
+        super().__init__(scope, environment.resource("loop"), analytics_reporting=False)
+        layers = LayerSet(self, environment=environment)
+        shared = Shared(stack=self, environment=environment, memory=memory, catalog=catalog, layers=layers)
+        letters = DeadLetters(self, environment=environment)
+        image = TrainingImage(self, environment=environment)
+
+        ingest = Ingest(self, shared)
+        retrain = Retrain(self, shared, dead_letters=letters)
+        train = Train(self, shared, network=Network(self, flow_logs_to=memory.access_logs), image=image)
+        evaluate = Evaluate(self, shared, image=image)
+        register = Register(self, shared)
+        deploy = Deploy(self, shared)
+
+        rollout = RolloutWorkflow(self, shared, stage=deploy)
+        workflows = {
+            "ingest": IngestWorkflow(self, shared, stage=ingest, dead_letters=letters),
+            "lifecycle": LifecycleWorkflow(
+                self,
+                shared,
+                governor=retrain.function,
+                train=train,
+                evaluator=evaluate.function,
+                registrar=register.function,
+                rollout=rollout.machine,
+            ),
+            "rollout": rollout,
+        }
+        for name, workflow in workflows.items():
+            publish(self, environment, f"{name}-workflow", workflow.machine.state_machine_arn)

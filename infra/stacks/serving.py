@@ -1,0 +1,29 @@
+"""Stack serving: the HTTP API and the functions that answer it."""
+
+from __future__ import annotations
+
+from aws_cdk import Stack
+from constructs import Construct
+
+from infra.constructs.api import Api
+from infra.constructs.layer_set import LayerSet
+from infra.constructs.shared import Memory, Shared, publish
+from infra.declared import Catalog
+from infra.environment import Environment
+from infra.stages.models import Models
+from infra.stages.predict import Predict
+
+
+class ServingStack(Stack):
+    """One predict function per model of the catalog, the models function for everything else."""
+
+    def __init__(self, scope: Construct, *, environment: Environment, memory: Memory, catalog: Catalog) -> None:
+        super().__init__(scope, environment.resource("serving"), analytics_reporting=False)
+        layers = LayerSet(self, environment=environment)
+        shared = Shared(stack=self, environment=environment, memory=memory, catalog=catalog, layers=layers)
+        models = Models(self, shared)
+        api = Api(self, environment=environment, models=models.function)
+        for model in catalog.models:
+            predict = Predict(self, shared, model=model)
+            api.serve(model.name, predict.live)
+        publish(self, environment, "api-url", api.url)

@@ -1,0 +1,61 @@
+"""Stage deploy: a registered version becomes code of its predict function, and the alias moves to it."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from constructs import Construct
+
+from infra.constructs.acknowledge import acknowledge_wildcard
+from infra.constructs.grants import allow, read_objects, write_objects
+from infra.constructs.shared import Shared
+from infra.constructs.stage_function import StageFunction, variables
+from perennial.settings import DeploySettings
+
+MEMORY_MIB = 1024
+TIMEOUT = Duration.minutes(2)
+
+_ON_FUNCTION = [
+    "lambda:GetFunction",
+    "lambda:GetFunctionConfiguration",
+    "lambda:UpdateFunctionCode",
+    "lambda:PublishVersion",
+    "lambda:ListVersionsByFunction",
+    "lambda:GetAlias",
+    "lambda:UpdateAlias",
+]
+_ON_VERSION = [
+    "lambda:GetFunction",
+    "lambda:GetFunctionConfiguration",
+    "lambda:InvokeFunction",
+    "lambda:DeleteFunction",
+]
+
+
+class Deploy(StageFunction):
+    """Called by the workflow `rollout`. It may change code and alias of predict functions, never their configuration."""
+
+    def __init__(self, scope: Construct, shared: Shared) -> None:
+        super().__init__(
+            scope,
+            stage="deploy",
+            environment=shared.environment,
+            variables=variables(DeploySettings, shared.values()),
+            layers=shared.layers.get(["core", "base"]),
+            memory_mib=MEMORY_MIB,
+            timeout=TIMEOUT,
+        )
+        read_objects(self.role, shared.memory.data, "models/", "staging/")
+        # a bundle over 50 MB reaches Lambda through S3
+        write_objects(self.role, shared.memory.data, "staging/")
+        shared.share_ledger(self.role)
+        shared.memory.bus.grant_put_events_to(self.role)
+        self._publish(shared)
+
+    def _publish(self, shared: Shared) -> None:
+        if not shared.catalog.models:
+            return
+        allow(self.role, _ON_FUNCTION, shared.predict_arns())
+        # versions and aliases only: `predict-<model>` itself can be neither called nor deleted
+        allow(self.role, _ON_VERSION, shared.predict_arns(":*"))
+        for arn in shared.predict_arns(":*"):
+            acknowledge_wildcard(self.role, "Versions are numbered by Lambda as they are published.", arn)

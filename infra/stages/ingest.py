@@ -1,0 +1,49 @@
+"""Stage ingest: a dropped object becomes a dataset version, or goes to quarantine with its reasons."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Duration
+from constructs import Construct
+
+from infra.constructs.acknowledge import acknowledge_wildcard
+from infra.constructs.grants import allow, delete_objects, read_objects, write_objects
+from infra.constructs.shared import Shared
+from infra.constructs.stage_function import StageFunction, variables
+from perennial.settings import IngestSettings
+
+# Reads in bounded memory; pyarrow is fastest with a whole vCPU, which Lambda gives from 1,769 MiB on.
+MEMORY_MIB = 2048
+# Lambda's longest: about 5 GB of CSV. Larger files belong on Fargate.
+TIMEOUT = Duration.minutes(15)
+
+_PARTITIONS = ["glue:GetTable", "glue:GetPartition", "glue:CreatePartition", "glue:BatchCreatePartition"]
+
+
+class Ingest(StageFunction):
+    """Called by the workflow `ingest`."""
+
+    def __init__(self, scope: Construct, shared: Shared) -> None:
+        super().__init__(
+            scope,
+            stage="ingest",
+            environment=shared.environment,
+            variables=variables(IngestSettings, shared.values()),
+            layers=shared.layers.get(["core", "base", "data"]),
+            memory_mib=MEMORY_MIB,
+            timeout=TIMEOUT,
+        )
+        memory = shared.memory
+        read_objects(self.role, memory.data, "raw/", "staging/", "curated/", "quarantine/", "profiles/")
+        write_objects(self.role, memory.data, "staging/", "curated/", "quarantine/", "profiles/")
+        delete_objects(self.role, memory.data, "staging/")
+        shared.share_ledger(self.role)
+        memory.bus.grant_put_events_to(self.role)
+        self._add_partitions(shared)
+
+    def _add_partitions(self, shared: Shared) -> None:
+        database = shared.environment.glue_database
+        tables = shared.stack.format_arn(service="glue", resource="table", resource_name=f"{database}/*")
+        catalog = shared.stack.format_arn(service="glue", resource="catalog", arn_format=ArnFormat.NO_RESOURCE_NAME)
+        parent = shared.stack.format_arn(service="glue", resource="database", resource_name=database)
+        allow(self.role, _PARTITIONS, [catalog, parent, tables])
+        acknowledge_wildcard(self.role, "One table per contract of this environment's own database.", tables)

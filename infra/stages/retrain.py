@@ -1,0 +1,113 @@
+"""Stage retrain: the governor. It hears of arrivals and schedules, and starts at most one training per model."""
+
+from __future__ import annotations
+
+from aws_cdk import ArnFormat, Duration
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_scheduler as scheduler
+from aws_cdk import aws_scheduler_targets as scheduler_targets
+from aws_cdk import aws_sqs as sqs
+from constructs import Construct
+
+from infra.constructs.acknowledge import acknowledge_versions, acknowledge_wildcard
+from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
+from infra.constructs.grants import allow, read_objects, write_items, write_objects
+from infra.constructs.shared import Shared
+from infra.constructs.stage_function import StageFunction, variables
+from perennial.events import DATASET_VERSION_ACCEPTED, SOURCE
+from perennial.settings import RetrainSettings
+
+MEMORY_MIB = 512
+TIMEOUT = Duration.seconds(60)
+
+
+class Retrain(StageFunction):
+    """Called by a rule, by schedules, and by the workflow `lifecycle`, which it starts."""
+
+    def __init__(self, scope: Construct, shared: Shared, *, dead_letters: sqs.IQueue) -> None:
+        super().__init__(
+            scope,
+            stage="retrain",
+            environment=shared.environment,
+            variables=variables(RetrainSettings, shared.values()),
+            layers=shared.layers.get(["core", "base"]),
+            memory_mib=MEMORY_MIB,
+            timeout=TIMEOUT,
+            failures_to=dead_letters,
+        )
+        memory = shared.memory
+        read_objects(self.role, memory.data, "staging/")
+        write_objects(self.role, memory.data, "staging/")
+        write_items(self.role, memory.triggers)
+        shared.share_ledger(self.role)
+        memory.bus.grant_put_events_to(self.role)
+        self._start_lifecycle(shared)
+        self._hear_arrivals(shared, dead_letters)
+        self._hear_schedules(shared, dead_letters)
+
+    def _start_lifecycle(self, shared: Shared) -> None:
+        # by name: the machine's definition names this function, so neither can wait for the other
+        allow(self.role, ["states:StartExecution"], [shared.workflow_arn("lifecycle")])
+        executions = shared.stack.format_arn(
+            service="states",
+            resource="execution",
+            resource_name=f"{shared.environment.resource('lifecycle')}:*",
+            arn_format=ArnFormat.COLON_RESOURCE_NAME,
+        )
+        allow(self.role, ["states:DescribeExecution"], [executions])
+        acknowledge_wildcard(self.role, "Executions of one machine; their names are made as they start.", executions)
+
+    def _hear_arrivals(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
+        message = events.RuleTargetInput.from_object(
+            {
+                "action": "arrive",
+                "detail": events.EventField.from_path("$.detail"),
+                "as_of": events.EventField.from_path("$.time"),
+            }
+        )
+        events.Rule(
+            self,
+            "Arrivals",
+            rule_name=shared.environment.resource("retrain"),
+            description="An accepted dataset version reaches the governor",
+            event_bus=shared.memory.bus,
+            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[DATASET_VERSION_ACCEPTED]),
+            targets=[
+                targets.LambdaFunction(
+                    self.function,
+                    event=message,
+                    dead_letter_queue=dead_letters,
+                    retry_attempts=EVENT_RETRIES,
+                    max_event_age=EVENT_AGE,
+                )
+            ],
+        )
+
+    def _hear_schedules(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
+        scheduled = [model for model in shared.catalog.models if model.train.when.schedule]
+        if not scheduled:
+            return
+        caller = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
+        acknowledge_versions(caller, self.function)
+        for model in scheduled:
+            message = {
+                "action": "schedule",
+                "model": model.name,
+                "as_of": scheduler.ContextAttribute.scheduled_time,
+            }
+            scheduler.Schedule(
+                self,
+                "".join(word.title() for word in ["schedule", *model.name.split("-")]),
+                schedule_name=shared.environment.resource(f"retrain-{model.name}"),
+                schedule=scheduler.ScheduleExpression.expression(model.train.when.schedule),
+                target=scheduler_targets.LambdaInvoke(
+                    self.function,
+                    role=caller,
+                    input=scheduler.ScheduleTargetInput.from_object(message),
+                    dead_letter_queue=dead_letters,
+                    retry_attempts=EVENT_RETRIES,
+                    max_event_age=EVENT_AGE,
+                ),
+            )

@@ -1,0 +1,59 @@
+"""Workflow ingest: an object appears under raw/, and is ingested."""
+
+from __future__ import annotations
+
+from aws_cdk import aws_events as events
+from aws_cdk import aws_events_targets as targets
+from aws_cdk import aws_iam as iam
+from aws_cdk import aws_sqs as sqs
+from aws_cdk import aws_stepfunctions as sfn
+from constructs import Construct
+
+from infra.constructs.acknowledge import acknowledge_versions
+from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
+from infra.constructs.shared import Shared
+from infra.constructs.workflow import Workflow
+from infra.stages import ingest
+from infra.workflows.steps import call, path
+
+
+class IngestWorkflow(Construct):
+    """Started by S3's events; a file that is refused is a successful execution, its output says why."""
+
+    def __init__(self, scope: Construct, shared: Shared, *, stage: ingest.Ingest, dead_letters: sqs.IQueue) -> None:
+        super().__init__(scope, "IngestWorkflow")
+        # the event's own time, so that an event delivered twice is the same request twice
+        request = {"detail": path("detail"), "as_of": path("time")}
+        definition = call(self, "Ingest", stage.function, request, timeout=ingest.TIMEOUT)
+        self.machine = Workflow(
+            self, workflow="ingest", environment=shared.environment, definition=sfn.Chain.start(definition)
+        )
+        acknowledge_versions(self.machine.role, stage.function)
+        self._start_on_objects(shared, dead_letters)
+
+    def _start_on_objects(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
+        pattern = events.EventPattern(
+            source=["aws.s3"],
+            detail_type=["Object Created"],
+            detail={
+                "bucket": {"name": [shared.memory.data.bucket_name]},
+                "object": {"key": [{"prefix": "raw/"}]},
+            },
+        )
+        starter = iam.Role(self, "StartRole", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
+        events.Rule(
+            self,
+            "Objects",
+            rule_name=shared.environment.resource("ingest"),
+            description="A dropped object starts its ingestion",
+            event_pattern=pattern,
+            targets=[
+                targets.SfnStateMachine(
+                    self.machine,
+                    role=starter,
+                    dead_letter_queue=dead_letters,
+                    retry_attempts=EVENT_RETRIES,
+                    max_event_age=EVENT_AGE,
+                )
+            ],
+        )

@@ -1,0 +1,119 @@
+"""How a workflow calls a stage: payload in, named errors out, waits that add up to something."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from aws_cdk import Duration
+from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+# The state's own time: the same on every retry, so that a repeated call decides as the first one did.
+NOW = sfn.JsonPath.string_at("$$.State.EnteredTime")
+
+
+# What a stage says of a failure, for the execution to fail with.
+REASON = ("error", "cause")
+
+# For the call to reach the function and its answer to come back.
+MARGIN = Duration.seconds(30)
+
+
+@dataclass(frozen=True)
+class Patience:
+    """A retry policy: waits of `first`, `first × 2`, `first × 4` … up to `longest` seconds, `times` times."""
+
+    errors: tuple[str, ...]
+    first: int
+    times: int
+    longest: int
+
+    def apply(self, state: sfn.TaskStateBase) -> None:
+        """Add this policy to a task."""
+        state.add_retry(
+            errors=list(self.errors),
+            interval=Duration.seconds(self.first),
+            backoff_rate=2,
+            max_attempts=self.times,
+            max_delay=Duration.seconds(self.longest),
+            jitter_strategy=sfn.JitterType.FULL,
+        )
+
+
+# Lambda itself failed or throttled, the stage did not run or its answer was lost: 2+4+8+16+32+60 = 122 seconds at most,
+# which outlasts a burst above the account's concurrency and the replacement of a worker.
+LAMBDA_UNAVAILABLE = Patience(
+    errors=(
+        "Lambda.ServiceException",
+        "Lambda.AWSLambdaException",
+        "Lambda.SdkClientException",
+        "Lambda.ClientExecutionTimeoutException",
+        "Lambda.TooManyRequestsException",
+    ),
+    first=2,
+    times=6,
+    longest=60,
+)
+
+# S3, DynamoDB or EventBridge refused four times within the stage already: 5+10+20+40+80 = 155 seconds at most, which
+# outlasts the splitting of a hot partition; a longer outage is for a person.
+STORAGE_UNAVAILABLE = Patience(errors=("StorageUnavailable",), first=5, times=5, longest=80)
+
+# ECS could not place the task (API errors; a task that ran and failed is not repeated): 10+20+40+80+160 = 310 seconds at
+# most, which outlasts a shortage of Fargate capacity in one zone.
+TASK_NOT_STARTED = Patience(
+    errors=("ECS.AmazonECSException", "ECS.ServerException", "ECS.ClusterNotFoundException"),
+    first=10,
+    times=5,
+    longest=160,
+)
+
+# The nested machine could not be started: 5+10+20 = 35 seconds at most.
+EXECUTION_NOT_STARTED = Patience(
+    errors=("StepFunctions.ServiceException", "StepFunctions.ExecutionLimitExceededException"),
+    first=5,
+    times=3,
+    longest=20,
+)
+
+
+def call(
+    scope: Construct,
+    state: str,
+    function: lambda_.IFunction,
+    payload: Mapping[str, Any],
+    *,
+    timeout: Duration,
+    keep: Sequence[str] | None = None,
+    at: str | None = None,
+) -> tasks.LambdaInvoke:
+    """State `state`: call `function` with `payload`.
+
+    The fields `keep` of the answer go to `at` (sfn.JsonPath.DISCARD drops it); without both, the answer becomes the
+    whole state. `timeout` is the function's own.
+    """
+    task = tasks.LambdaInvoke(
+        scope,
+        state,
+        lambda_function=function,
+        payload=sfn.TaskInput.from_object(dict(payload)),
+        result_selector={name: path(f"Payload.{name}") for name in keep} if keep else None,
+        result_path=at,
+        output_path="$.Payload" if at is None else None,
+        # ours are below, with their totals argued
+        retry_on_service_exceptions=False,
+        # longer than the function's, so that it is Lambda that says what happened
+        task_timeout=sfn.Timeout.duration(timeout.plus(MARGIN)),
+    )
+    LAMBDA_UNAVAILABLE.apply(task)
+    STORAGE_UNAVAILABLE.apply(task)
+    return task
+
+
+def path(name: str) -> str:
+    """The field `name` of the state's input (or of an answer), whatever its type."""
+    return sfn.JsonPath.string_at(f"$.{name}")

@@ -1,0 +1,102 @@
+"""AWS in this process (moto), an account of its own per use.
+
+moto keeps its state per process, and a session-wide local cloud may live in the same one: so nothing is reset; instead
+each use assumes a role in an account that nobody else has, and its buckets have names that nobody else has.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import count
+from random import SystemRandom
+from typing import Any
+
+import boto3
+import botocore.session
+import pytest
+from botocore.loaders import create_loader
+from moto import mock_aws
+from moto.core.botocore_stubber import BotocoreStubber
+
+from perennial.storage import translate
+
+REGION = "eu-west-1"
+_loader = create_loader()
+_numbers = count(SystemRandom().randrange(10**11, 9 * 10**11))
+
+
+@dataclass(frozen=True)
+class Account:
+    """A fresh AWS account; `suffix` makes bucket names unique."""
+
+    id: str
+    suffix: str
+
+    def client(self, service: str) -> Any:
+        """The client that the library uses too."""
+        return translate.client(service)
+
+    def bucket(self, name: str) -> str:
+        """Make a bucket `<name>-<suffix>`, versioned as in the template, and return its name."""
+        bucket = f"{name}-{self.suffix}"
+        s3 = self.client("s3")
+        s3.create_bucket(Bucket=bucket, CreateBucketConfiguration={"LocationConstraint": REGION})
+        s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+        return bucket
+
+    def table(self, name: str) -> str:
+        """Make a table with string keys pk and sk, as in the template, and return its name."""
+        self.client("dynamodb").create_table(
+            TableName=name,
+            AttributeDefinitions=[{"AttributeName": key, "AttributeType": "S"} for key in ("pk", "sk")],
+            KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}, {"AttributeName": "sk", "KeyType": "RANGE"}],
+            BillingMode="PAY_PER_REQUEST",
+        )
+        return name
+
+
+@contextmanager
+def fresh_account() -> Iterator[Account]:
+    """Every boto3 client made inside talks to a new, empty account in this process; no sockets."""
+    number = str(next(_numbers))
+    mock = mock_aws()
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "MOTO_ACCOUNT_ID"):
+            patch.delenv(name, raising=False)
+        patch.setenv("AWS_DEFAULT_REGION", REGION)
+        patch.setenv("AWS_REGION", REGION)
+        _make_calls_atomic(patch)
+        mock.start(reset=False)
+        try:
+            role = f"arn:aws:iam::{number}:role/test"
+            keys = _session().client("sts").assume_role(RoleArn=role, RoleSessionName="test")["Credentials"]
+            patch.setenv("AWS_ACCESS_KEY_ID", keys["AccessKeyId"])
+            patch.setenv("AWS_SECRET_ACCESS_KEY", keys["SecretAccessKey"])
+            patch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
+            patch.setattr(boto3, "DEFAULT_SESSION", _session())
+            translate.client.cache_clear()
+            yield Account(number, number[-8:])
+        finally:
+            translate.client.cache_clear()
+            mock.stop(remove_data=False)
+
+
+def _session() -> boto3.Session:
+    """A session of its own, but with the process's service models: reading them takes most of a short test."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", _loader)
+    return boto3.Session(botocore_session=session)
+
+
+def _make_calls_atomic(patch: pytest.MonkeyPatch) -> None:
+    """moto looks at a condition, then writes: two threads may both find it true. AWS's conditional writes are atomic."""
+    lock, original = threading.RLock(), BotocoreStubber.__call__
+
+    def call(self: BotocoreStubber, *args: Any, **kwargs: Any) -> Any:
+        with lock:
+            return original(self, *args, **kwargs)
+
+    patch.setattr(BotocoreStubber, "__call__", call)

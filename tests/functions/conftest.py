@@ -1,0 +1,142 @@
+"""`world`: everything a stage needs of AWS, in this process, empty but for the deployed catalog."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from perennial.governance.ledger import Ledger
+from perennial.storage.items import Items
+from perennial.storage.objects import Objects
+from tests.aws import Account, fresh_account
+
+CATALOG = Path(__file__).parents[2] / "infra" / "catalog"
+ENVIRONMENT = "dev"
+
+
+@dataclass
+class World:
+    """Buckets, tables, bus, lifecycle machine and stage variables of environment dev."""
+
+    account: Account
+    patch: pytest.MonkeyPatch
+    data: Objects
+    records: Objects
+    assets: Objects
+    registry: Items
+    triggers: Items
+    bus: str
+    lifecycle: str
+    _queue: str
+    _taken: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def ledger(self) -> Ledger:
+        """The ledger of this world."""
+        return Ledger(self.records, self.registry)
+
+    def client(self, service: str) -> Any:
+        """The boto3 client that the library uses too."""
+        return self.account.client(service)
+
+    def setenv(self, **variables: str) -> None:
+        """Set variables of the stage's environment."""
+        for name, value in variables.items():
+            self.patch.setenv(name, value)
+
+    def facts(self, detail_type: str | None = None) -> list[dict[str, Any]]:
+        """Events on the bus so far (detail-type, source, detail…), oldest first, optionally of one detail-type."""
+        sqs = self.client("sqs")
+        while messages := sqs.receive_message(QueueUrl=self._queue, MaxNumberOfMessages=10).get("Messages"):
+            for message in messages:
+                self._taken.append(json.loads(message["Body"]))
+                sqs.delete_message(QueueUrl=self._queue, ReceiptHandle=message["ReceiptHandle"])
+        return [event for event in self._taken if detail_type in (None, event["detail-type"])]
+
+    def ledger_facts(self, subject: str) -> list[str]:
+        """The facts recorded about a subject, oldest first."""
+        return [record.fact for record in self.ledger.history(subject)]
+
+    def executions(self) -> list[dict[str, Any]]:
+        """Executions of the lifecycle machine, oldest first, each with its parsed `input`."""
+        states = self.client("stepfunctions")
+        found = states.list_executions(stateMachineArn=self.lifecycle)["executions"]
+        described = [states.describe_execution(executionArn=one["executionArn"]) for one in found]
+        return sorted(
+            ({**one, "input": json.loads(one["input"])} for one in described), key=lambda one: one["startDate"]
+        )
+
+    def deploy_catalog(self, directory: Path | None = CATALOG, extra: dict[str, str] | None = None) -> None:
+        """Deploy the YAML files of `directory` (None: none) and of `extra`, e.g. {"models/late.yaml": text}."""
+        files = dict(extra or {})
+        for path in sorted(directory.glob("*/*.yaml")) if directory else []:
+            files.setdefault(str(path.relative_to(directory or path)), path.read_text("utf-8"))
+        buffer = io.BytesIO()
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, text in files.items():
+                archive.writestr(name, text)
+        # named by content, as CDK names an asset: processes keep the catalog of a key that they have read
+        key = f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.zip"
+        self.assets.put(key, buffer.getvalue())
+        self.setenv(CATALOG_BUCKET=self.assets.bucket, CATALOG_KEY=key)
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A fresh world with the shipped catalog deployed."""
+    with fresh_account() as account, pytest.MonkeyPatch.context() as patch:
+        data, records, assets = (Objects(account.bucket(name)) for name in ("data", "ledger", "assets"))
+        registry, triggers = (
+            Items(account.table(f"perennial-{ENVIRONMENT}-{name}")) for name in ("registry", "triggers")
+        )
+        bus = f"perennial-{ENVIRONMENT}"
+        lifecycle = _machine(account, f"perennial-{ENVIRONMENT}-lifecycle")
+        world = World(account, patch, data, records, assets, registry, triggers, bus, lifecycle, _bus(account, bus))
+        world.setenv(
+            ENVIRONMENT=ENVIRONMENT,
+            DATA_BUCKET=data.bucket,
+            LEDGER_BUCKET=records.bucket,
+            REGISTRY_TABLE=registry.table,
+            TRIGGERS_TABLE=triggers.table,
+            BUS=bus,
+            LIFECYCLE_WORKFLOW=lifecycle,
+            GLUE_DATABASE=_glue(account, f"perennial_{ENVIRONMENT}"),
+            PREDICT_PREFIX=f"perennial-{ENVIRONMENT}-predict-",
+            POWERTOOLS_SERVICE_NAME="test",
+            POWERTOOLS_METRICS_NAMESPACE="Perennial",
+        )
+        world.deploy_catalog()
+        yield world
+
+
+def _bus(account: Account, name: str) -> str:
+    """A bus whose every event goes to a queue, for `World.facts`; returns the queue's URL."""
+    sqs, events = account.client("sqs"), account.client("events")
+    url: str = sqs.create_queue(QueueName=f"{name}-events")["QueueUrl"]
+    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+    events.create_event_bus(Name=name)
+    events.put_rule(Name="all", EventBusName=name, EventPattern=json.dumps({"source": ["perennial"]}))
+    events.put_targets(Rule="all", EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
+    return url
+
+
+def _machine(account: Account, name: str) -> str:
+    """A state machine whose executions stay RUNNING until they are stopped (moto does not execute it here)."""
+    definition = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+    reply = account.client("stepfunctions").create_state_machine(
+        name=name, definition=json.dumps(definition), roleArn=f"arn:aws:iam::{account.id}:role/{name}"
+    )
+    return str(reply["stateMachineArn"])
+
+
+def _glue(account: Account, name: str) -> str:
+    account.client("glue").create_database(DatabaseInput={"Name": name})
+    return name

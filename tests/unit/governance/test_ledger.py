@@ -1,0 +1,164 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+
+from perennial.errors import LedgerBroken
+from perennial.governance.ledger import Ledger
+from perennial.governance.records import Record, digest, object_key
+from perennial.governance.verify import verify
+from perennial.storage.items import Items
+from perennial.storage.objects import Objects
+from tests.aws import fresh_account
+from tests.crash import When, crash_at
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def ledger() -> Iterator[Ledger]:
+    with fresh_account() as account:
+        yield Ledger(Objects(account.bucket("ledger")), Items(account.table("registry")))
+
+
+def append(ledger: Ledger, key: str, subject: str = "model/late", **evidence: Any) -> int:
+    return ledger.append(subject, "accepted", key=key, at=AT, actor="ingest", evidence=evidence)
+
+
+def test_records_are_numbered_and_carry_the_hash_of_the_one_before(ledger: Ledger) -> None:
+    assert [append(ledger, key) for key in "abc"] == [1, 2, 3]
+    records = list(ledger.history("model/late"))
+    bodies = [ledger.objects.get(object_key("model/late", seq)) for seq in (1, 2, 3)]
+    assert [record.previous for record in records] == ["", digest(bodies[0]), digest(bodies[1])]
+    assert bodies == [record.to_bytes() for record in records]
+    assert records[0].at == "2026-03-01T12:00:00+00:00"
+
+
+def test_a_key_is_recorded_once_whatever_it_says_the_second_time(ledger: Ledger) -> None:
+    assert [append(ledger, "a", rows=1), append(ledger, "b"), append(ledger, "a", rows=2)] == [1, 2, 1]
+    assert ledger.read("model/late", 1).evidence == {"rows": 1}
+    assert ledger.head("model/late") == 2
+
+
+def test_subjects_have_chains_of_their_own(ledger: Ledger) -> None:
+    assert [
+        append(ledger, "a", "model/late"),
+        append(ledger, "a", "model/later"),
+        append(ledger, "a", "dataset/late"),
+    ] == [1, 1, 1]
+    assert verify(ledger).ok
+    assert [chain.records for chain in verify(ledger).chains] == [1, 1, 1]
+
+
+@pytest.mark.parametrize("subject", ["late", "model/", "model/a/b", "Model/late", "model/a\n"])
+def test_a_subject_that_would_break_the_keys_is_refused(ledger: Ledger, subject: str) -> None:
+    with pytest.raises(ValueError, match="subject"):
+        append(ledger, "a", subject)
+
+
+def test_a_naive_time_is_refused(ledger: Ledger) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        ledger.append("model/m", "failed", key="a", at=AT.replace(tzinfo=None), actor="x", evidence={})
+
+
+@pytest.mark.parametrize("writers", [12, pytest.param(50, marks=pytest.mark.full)])
+def test_concurrent_writers_leave_no_gap_and_no_double(ledger: Ledger, writers: int) -> None:
+    # given every key written by two writers at once
+    with ThreadPoolExecutor(writers) as pool:
+        numbers = list(pool.map(lambda i: append(ledger, f"k{i % (writers // 2)}"), range(writers)))
+    # then each key has one number, and the numbers are 1…n
+    half = writers // 2
+    assert numbers[:half] == numbers[half:]
+    assert sorted(numbers[:half]) == list(range(1, half + 1))
+    report = verify(ledger)
+    assert report.ok, report.problems
+    assert report.records == half
+
+
+def test_a_lost_hint_does_not_matter(ledger: Ledger) -> None:
+    append(ledger, "a")
+    append(ledger, "b")
+    ledger.items.delete("LEDGER#model/late", "HEAD")
+    assert append(ledger, "c") == 3
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+@pytest.mark.parametrize("number", range(1, 10))
+@pytest.mark.parametrize("between", [True, False])
+def test_a_crash_at_any_call_is_finished_by_a_retry(ledger: Ledger, number: int, when: When, between: bool) -> None:
+    # given a ledger with a record, and an append that dies at its n-th call
+    append(ledger, "first")
+    with crash_at(number, when, "s3", "dynamodb"):
+        append(ledger, "crashed")
+    # when others may have gone on meanwhile, and the append is repeated
+    if between:
+        append(ledger, "other")
+    seq = append(ledger, "crashed")
+    # then it is there once, and the chain is whole
+    assert ledger.read("model/late", seq).key == "crashed"
+    assert sorted(record.key for record in ledger.history("model/late")) == sorted(
+        ["first", "crashed", "other"] if between else ["first", "crashed"]
+    )
+    assert verify(ledger).ok
+
+
+def test_a_record_cannot_follow_one_that_is_gone(ledger: Ledger) -> None:
+    append(ledger, "a")
+    ledger.objects.delete(object_key("model/late", 1))
+    with pytest.raises(LedgerBroken, match="record 1 is missing"):
+        append(ledger, "b")
+
+
+def tampered(record: Record, **changes: Any) -> bytes:
+    return Record(**{**record.__dict__, **changes}).to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "what"),
+    [
+        ("00000002.json", {"evidence": {"rows": 9}}, "does not carry the hash"),
+        ("00000002.json", {"seq": 3}, "is record 3"),
+        ("00000002.json", {"subject": "model/other"}, "is a record of subject"),
+        ("00000002.json", {"previous": "0" * 64}, "does not carry the hash"),
+        ("00000002.json", {"fact": "blessed"}, "unknown fact"),
+    ],
+)
+def test_verify_finds_a_changed_record(ledger: Ledger, key: str, change: dict[str, Any], what: str) -> None:
+    for name in "abc":
+        append(ledger, name)
+    ledger.objects.put(f"model/late/{key}", tampered(ledger.read("model/late", 2), **change))
+    report = verify(ledger)
+    assert not report.ok
+    assert any(what in problem.what for problem in report.problems), report.problems
+
+
+@pytest.mark.parametrize(("gone", "what"), [(1, "is missing"), (2, "is missing"), (3, "missing at the end")])
+def test_verify_finds_a_removed_record(ledger: Ledger, gone: int, what: str) -> None:
+    for name in "abc":
+        append(ledger, name)
+    ledger.objects.delete(object_key("model/late", gone))
+    problems = verify(ledger, "model/late").problems
+    assert [(problem.key, what in problem.what) for problem in problems] == [(object_key("model/late", gone), True)]
+
+
+def test_verify_finds_a_chain_that_is_gone_altogether(ledger: Ledger) -> None:
+    append(ledger, "a")
+    ledger.objects.delete(object_key("model/late", 1))
+    assert not verify(ledger, "model/late").ok
+
+
+@pytest.mark.parametrize("key", ["stranger.txt", "model/late/00000002.json.bak", "model/late/2.json"])
+def test_verify_finds_strangers(ledger: Ledger, key: str) -> None:
+    append(ledger, "a")
+    ledger.objects.put(key, b"{}")
+    assert [problem.key for problem in verify(ledger).problems] == [key]
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b'{"a":1}', b"\xff"])
+def test_verify_finds_what_is_no_record(ledger: Ledger, body: bytes) -> None:
+    ledger.objects.put(object_key("model/late", 1), body)
+    assert not verify(ledger).ok
