@@ -25,4 +25,4 @@ def tick(
     if as_json:
         print_json(answer)
     else:
-        console.print(f"The local clock now reads {answer['now']}")
+        console.print(f"The local clock now reads {answer['time']}")
