@@ -7,12 +7,12 @@ import os
 
 import aws_cdk as cdk
 
-from infra.declared import Catalog
 from infra.environment import Environment
 from infra.layers import ROOT
 from infra.stacks.data import DataStack
 from infra.stacks.loop import LoopStack
 from infra.stacks.serving import ServingStack
+from perennial.catalog.load import read_catalog
 
 
 def main() -> None:
@@ -25,9 +25,10 @@ def main() -> None:
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = cdk.App(context=context, outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
     environment = Environment.load(app.node.get_context("env"))
-    catalog = Catalog.read(ROOT / app.node.get_context("catalog"))
+    folder = ROOT / app.node.get_context("catalog")
+    catalog = read_catalog(folder)
     cdk.Tags.of(app).add("perennial", environment.name)
-    data = DataStack(app, environment=environment, catalog=catalog)
+    data = DataStack(app, environment=environment, catalog=catalog, catalog_folder=folder)
     memory = data.memory()
     LoopStack(app, environment=environment, memory=memory, catalog=catalog)
     ServingStack(app, environment=environment, memory=memory, catalog=catalog)

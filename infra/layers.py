@@ -33,7 +33,8 @@ RECIPE = "1"
 _GLIBC = ("2_28", "2_27", "2_26", "2_24", "2_17", "2_12", "2_5")
 _MACHINE = {"x86_64": "x86_64", "arm64": "aarch64"}
 
-# Never imported by the library: test suites, headers, sources, and Arrow's servers, remote plans and ORC.
+# Never loaded by the library: test suites, headers, sources, Arrow's servers and ORC, second copies of the same core
+# (onnxruntime's Python module links it statically). A test imports what is left.
 TRIMMED = (
     "**/__pycache__",
     "**/tests",
@@ -46,9 +47,14 @@ TRIMMED = (
     "pyarrow/libarrow_flight*",
     "pyarrow/libarrow_python_flight*",
     "pyarrow/_flight*",
-    "pyarrow/libarrow_substrait*",
+    "pyarrow/libarrow_python.so",
+    "pyarrow/libarrow_python.so.*.*.*",
+    "pyarrow/libarrow_python_parquet_encryption.so",
+    "pyarrow/libarrow_python_parquet_encryption.so.*.*.*",
+    "pyarrow/_pyarrow_cpp_tests*",
     "pyarrow/_substrait*",
     "pyarrow/_orc*",
+    "onnxruntime/capi/libonnxruntime.so*",
     "onnxruntime/datasets",
     "onnxruntime/tools",
     "onnxruntime/transformers",
@@ -245,11 +251,13 @@ def trim(folder: Path) -> None:
 
 
 def _compile(folder: Path, target: Target) -> None:
-    """Ship .pyc when the runtime's own interpreter is here: Lambda's file system is read-only, so it cannot keep any."""
-    interpreter = shutil.which(f"python{target.python}")
-    if interpreter:
-        words = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", str(folder)]
-        subprocess.run([interpreter, *words], check=True)
+    """Ship .pyc when the runtime's own interpreter is here: Lambda's file system is read-only and keeps none."""
+    interpreter = f"python{target.python}"
+    # a version manager may answer to the name and have no such Python
+    if shutil.which(interpreter) is None or subprocess.run([interpreter, "-c", ""], check=False).returncode:
+        return
+    words = ["-m", "compileall", "-q", "-j", "0", "--invalidation-mode", "unchecked-hash", str(folder)]
+    subprocess.run([interpreter, *words], check=True)
 
 
 def unzipped_bytes(folder: Path) -> int:

@@ -1,7 +1,7 @@
 """Synthesize the app without a toolchain, once per content: `.perennial/synth/<hash>/cdk.out`.
 
-Node comes from a wheel, the cdk CLI is not needed, and an assembly is made again only when something it is made from has
-changed. Such an assembly names third-party layers without holding them, so it can be run locally but not deployed.
+Node comes from a wheel, the cdk CLI is not needed, and an assembly is made again only when something that goes into it
+has changed. Such an assembly names third-party layers without holding them: it can be run locally but not deployed.
 """
 
 from __future__ import annotations
@@ -108,7 +108,7 @@ def _one_at_a_time(lock: Path) -> Iterator[None]:
 
 
 def _forget_old(cache: Path) -> None:
-    """Drop assemblies that were not asked for in a day, beyond the last few (a local cloud may still be running one)."""
+    """Drop assemblies not asked for in a day, beyond the last few (a local cloud may still be running one)."""
     folders = sorted((path for path in cache.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
     for folder in folders[:-_KEPT]:
         if time.time() - folder.stat().st_mtime > _DAY:

@@ -92,7 +92,7 @@ def _session() -> boto3.Session:
 
 
 def _make_calls_atomic(patch: pytest.MonkeyPatch) -> None:
-    """moto looks at a condition, then writes: two threads may both find it true. AWS's conditional writes are atomic."""
+    """moto looks at a condition, then writes: two threads may both find it true. AWS's writes are atomic."""
     lock, original = threading.RLock(), BotocoreStubber.__call__
 
     def call(self: BotocoreStubber, *args: Any, **kwargs: Any) -> Any:

@@ -68,7 +68,7 @@ class Api(Construct):
     @property
     def url(self) -> str:
         """Where the API answers, without a trailing slash."""
-        return self.api.api_endpoint
+        return str(self.api.api_endpoint)
 
     def serve(self, model: str, live: lambda_.CfnAlias) -> None:
         """Send `/v2/models/<model>/…` to the alias `live` of its predict function."""

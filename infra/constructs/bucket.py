@@ -58,7 +58,7 @@ class PrivateBucket(s3.Bucket):
             )
 
     def send_events(self) -> None:
-        """Send object events to the account's default bus: the plain property, where the L2 flag adds a custom resource."""
+        """Send object events to the default bus; by the plain property, since the L2 flag adds a custom resource."""
         resource: s3.CfnBucket = self.node.default_child
         resource.add_property_override("NotificationConfiguration.EventBridgeConfiguration.EventBridgeEnabled", True)
 

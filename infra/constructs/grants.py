@@ -1,4 +1,4 @@
-"""What a role may do, in the words of the domain. Narrower than the grants of the L2 constructs: no action wildcards."""
+"""What a role may do, in the words of the domain. Narrower than the L2 constructs' grants: no action wildcards."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ def allow(role: iam.IRole, actions: list[str], resources: list[str]) -> None:
 
 
 def read_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
-    """Read objects under `prefixes` (each ends in `/`, or is empty for the whole bucket), and list the bucket's keys."""
+    """Read objects under `prefixes` (each ends in `/`, or is empty: the whole bucket), and list the bucket's keys."""
     _objects(role, bucket, _READ, prefixes)
     # Without ListBucket, S3 answers 403 where there is no object, and missing could not be told from forbidden. A
     # condition on s3:prefix would bring that back, since a GetObject has no prefix.

@@ -1,4 +1,4 @@
-"""The Lambda layers of one stack. Each stack has its own, since a layer cannot change while another stack imports it."""
+"""The Lambda layers of one stack. Each has its own, since a layer cannot change while another stack imports it."""
 
 from __future__ import annotations
 

@@ -8,7 +8,6 @@ from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
-from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
 from aws_cdk import aws_ssm as ssm
@@ -16,8 +15,8 @@ from constructs import Construct
 
 from infra.constructs.grants import append_ledger, read_asset
 from infra.constructs.layer_set import LayerSet
-from infra.declared import Catalog
 from infra.environment import Environment
+from perennial.catalog.load import Catalog
 
 
 @dataclass(frozen=True)
@@ -62,24 +61,15 @@ class Shared:
 
     def workflow_arn(self, workflow: str) -> str:
         """ARN of a state machine by its name, for the stages that the machine itself calls."""
-        return self.stack.format_arn(
-            service="states",
-            resource="stateMachine",
-            resource_name=self.environment.resource(workflow),
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        return self._arn("states", "stateMachine", self.environment.resource(workflow))
 
-    def predict_arns(self, qualifier: str = "") -> list[str]:
-        """ARNs of the predict functions of all models of the catalog."""
-        return [
-            self.stack.format_arn(
-                service="lambda",
-                resource="function",
-                resource_name=f"{self.environment.predict_prefix}{model.name}{qualifier}",
-                arn_format=ArnFormat.COLON_RESOURCE_NAME,
-            )
-            for model in self.catalog.models
-        ]
+    def predict_arn(self, qualifier: str = "") -> str:
+        """ARN of the predict functions of all models: by prefix, since a policy holds only some dozens of names."""
+        return self._arn("lambda", "function", f"{self.environment.predict_prefix}*{qualifier}")
+
+    def _arn(self, service: str, resource: str, name: str) -> str:
+        colon = ArnFormat.COLON_RESOURCE_NAME
+        return str(self.stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=colon))
 
     def share_ledger(self, role: iam.IRole) -> None:
         """What every stage that decides something may do: read the catalog, append to the ledger."""

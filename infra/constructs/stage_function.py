@@ -15,7 +15,7 @@ from constructs import Construct
 from infra import assets
 from infra.constructs.acknowledge import acknowledge
 from infra.constructs.dead_letters import EVENT_AGE, LAMBDA_RETRIES
-from infra.constructs.layer_set import LayerSet, architecture, runtime
+from infra.constructs.layer_set import architecture, runtime
 from infra.constructs.log_group import StageLogGroup
 from infra.environment import Environment
 from perennial.settings import Settings

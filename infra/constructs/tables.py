@@ -11,15 +11,25 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.constructs.bucket import removal
-from infra.declared import Column, Dataset
 from infra.environment import Environment
+from perennial.catalog.contract import Column, Contract
 
 _PARQUET_INPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
 _PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
 _PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
-# ODCS logical type → Athena type; what is not here is text.
-_TYPES = {"integer": "bigint", "number": "double", "boolean": "boolean", "date": "date", "timestamp": "timestamp"}
+# Glue's longest comment on a column.
+_COMMENT = 255
+
+# Type of a contract's column → type in Athena.
+_TYPES = {
+    "string": "string",
+    "integer": "bigint",
+    "number": "double",
+    "boolean": "boolean",
+    "date": "date",
+    "timestamp": "timestamp",
+}
 
 
 class KeyedTable(dynamodb.Table):
@@ -48,7 +58,13 @@ class GlueTables(Construct):
     """The Glue database of an environment and a table per contract; ingest adds a partition per dataset version."""
 
     def __init__(
-        self, scope: Construct, name: str, *, environment: Environment, datasets: Iterable[Dataset], bucket: s3.IBucket
+        self,
+        scope: Construct,
+        name: str,
+        *,
+        environment: Environment,
+        contracts: Iterable[Contract],
+        bucket: s3.IBucket,
     ) -> None:
         super().__init__(scope, name)
         self.database_name = environment.glue_database
@@ -60,25 +76,25 @@ class GlueTables(Construct):
                 name=self.database_name, description=f"Accepted dataset versions of perennial {environment.name}"
             ),
         )
-        for dataset in datasets:
-            self._table(dataset, bucket).add_dependency(self.database)
+        for contract in sorted(contracts, key=lambda contract: contract.name):
+            self._table(contract, bucket).add_dependency(self.database)
 
-    def _table(self, dataset: Dataset, bucket: s3.IBucket) -> glue.CfnTable:
+    def _table(self, contract: Contract, bucket: s3.IBucket) -> glue.CfnTable:
         storage = glue.CfnTable.StorageDescriptorProperty(
-            columns=[_column(column) for column in dataset.properties],
-            location=f"s3://{bucket.bucket_name}/curated/{dataset.name}/",
+            columns=[_column(column) for column in contract.columns],
+            location=f"s3://{bucket.bucket_name}/curated/{contract.name}/",
             input_format=_PARQUET_INPUT,
             output_format=_PARQUET_OUTPUT,
             serde_info=glue.CfnTable.SerdeInfoProperty(serialization_library=_PARQUET_SERDE),
         )
         return glue.CfnTable(
             self,
-            "".join(word.title() for word in dataset.name.split("-")),
+            "".join(word.title() for word in contract.name.split("-")),
             catalog_id=Aws.ACCOUNT_ID,
             database_name=self.database_name,
             table_input=glue.CfnTable.TableInputProperty(
-                name=dataset.name.replace("-", "_"),
-                description=dataset.description,
+                name=contract.name.replace("-", "_"),
+                description=contract.description or None,
                 table_type="EXTERNAL_TABLE",
                 parameters={"classification": "parquet"},
                 partition_keys=[glue.CfnTable.ColumnProperty(name="version", type="string")],
@@ -89,5 +105,5 @@ class GlueTables(Construct):
 
 def _column(column: Column) -> glue.CfnTable.ColumnProperty:
     return glue.CfnTable.ColumnProperty(
-        name=column.name, type=_TYPES.get(column.logical_type, "string"), comment=column.description
+        name=column.name, type=_TYPES[column.type], comment=column.description[:_COMMENT] or None
     )

@@ -79,7 +79,7 @@ class LocalCloud:
                 continue
             self.services.append(service(self.cloud))
         try:
-            importlib.import_module("infra.local.workflows").patch(self.cloud)
+            self.services.append(importlib.import_module("infra.local.workflows").patch(self.cloud))
         except (ModuleNotFoundError, AttributeError):
             pass
         self.services.append(IdentityService(self.cloud))

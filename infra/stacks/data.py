@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from aws_cdk import Duration, Stack
-from aws_cdk import aws_dynamodb as dynamodb
 from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
@@ -12,11 +13,11 @@ from constructs import Construct
 
 from infra.assets import EXCLUDED
 from infra.constructs.acknowledge import acknowledge
-from infra.constructs.bucket import PrivateBucket, removal
+from infra.constructs.bucket import PrivateBucket
 from infra.constructs.shared import Memory, publish
 from infra.constructs.tables import GlueTables, KeyedTable
-from infra.declared import Catalog
 from infra.environment import Environment
+from perennial.catalog.load import Catalog
 
 _ACCESS_LOGS = Duration.days(90)
 
@@ -24,7 +25,7 @@ _ACCESS_LOGS = Duration.days(90)
 class DataStack(Stack):
     """Buckets, tables, bus, Glue database, catalog, and the parameters by which clients find them."""
 
-    def __init__(self, scope: Construct, *, environment: Environment, catalog: Catalog) -> None:
+    def __init__(self, scope: Construct, *, environment: Environment, catalog: Catalog, catalog_folder: Path) -> None:
         super().__init__(scope, environment.resource("data"), analytics_reporting=False)
         self.settings = environment
         self.access_logs = self._access_logs()
@@ -38,8 +39,10 @@ class DataStack(Stack):
             "Every rule on this bus has a dead-letter queue of its own; the bus's would only serve customer keys.",
             "Serverless-EventBusDLQ",
         )
-        self.catalog = s3_assets.Asset(self, "Catalog", path=str(catalog.folder), exclude=EXCLUDED)
-        self.glue = GlueTables(self, "Glue", environment=environment, datasets=catalog.datasets, bucket=self.data)
+        self.catalog = s3_assets.Asset(self, "Catalog", path=str(catalog_folder), exclude=EXCLUDED)
+        self.glue = GlueTables(
+            self, "Glue", environment=environment, contracts=catalog.contracts.values(), bucket=self.data
+        )
         self._parameters()
 
     def memory(self) -> Memory:

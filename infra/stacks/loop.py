@@ -10,7 +10,6 @@ from infra.constructs.layer_set import LayerSet
 from infra.constructs.network import Network
 from infra.constructs.shared import Memory, Shared, publish
 from infra.constructs.training_image import TrainingImage
-from infra.declared import Catalog
 from infra.environment import Environment
 from infra.stages.deploy import Deploy
 from infra.stages.evaluate import Evaluate
@@ -21,6 +20,7 @@ from infra.stages.train import Train
 from infra.workflows.ingest import IngestWorkflow
 from infra.workflows.lifecycle import LifecycleWorkflow
 from infra.workflows.rollout import RolloutWorkflow
+from perennial.catalog.load import Catalog
 
 
 class LoopStack(Stack):
@@ -42,7 +42,7 @@ class LoopStack(Stack):
 
         rollout = RolloutWorkflow(self, shared, stage=deploy)
         workflows = {
-            "ingest": IngestWorkflow(self, shared, stage=ingest, dead_letters=letters),
+            "ingest": IngestWorkflow(self, shared, stage=ingest, dead_letters=letters).machine,
             "lifecycle": LifecycleWorkflow(
                 self,
                 shared,
@@ -51,8 +51,8 @@ class LoopStack(Stack):
                 evaluator=evaluate.function,
                 registrar=register.function,
                 rollout=rollout.machine,
-            ),
-            "rollout": rollout,
+            ).machine,
+            "rollout": rollout.machine,
         }
-        for name, workflow in workflows.items():
-            publish(self, environment, f"{name}-workflow", workflow.machine.state_machine_arn)
+        for name, machine in workflows.items():
+            publish(self, environment, f"{name}-workflow", machine.state_machine_arn)

@@ -7,11 +7,12 @@ from constructs import Construct
 
 from infra.constructs.api import Api
 from infra.constructs.layer_set import LayerSet
+from infra.constructs.records import Records
 from infra.constructs.shared import Memory, Shared, publish
-from infra.declared import Catalog
 from infra.environment import Environment
 from infra.stages.models import Models
 from infra.stages.predict import Predict
+from perennial.catalog.load import Catalog
 
 
 class ServingStack(Stack):
@@ -23,7 +24,8 @@ class ServingStack(Stack):
         shared = Shared(stack=self, environment=environment, memory=memory, catalog=catalog, layers=layers)
         models = Models(self, shared)
         api = Api(self, environment=environment, models=models.function)
-        for model in catalog.models:
-            predict = Predict(self, shared, model=model)
-            api.serve(model.name, predict.live)
+        records = Records(self, environment=environment, bucket=memory.data)
+        for model in sorted(catalog.models):
+            predict = Predict(self, shared, model=model, records=records)
+            api.serve(model, predict.live)
         publish(self, environment, "api-url", api.url)

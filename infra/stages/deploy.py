@@ -32,7 +32,7 @@ _ON_VERSION = [
 
 
 class Deploy(StageFunction):
-    """Called by the workflow `rollout`. It may change code and alias of predict functions, never their configuration."""
+    """Called by the workflow `rollout`; may change code and alias of predict functions, never their configuration."""
 
     def __init__(self, scope: Construct, shared: Shared) -> None:
         super().__init__(
@@ -52,10 +52,9 @@ class Deploy(StageFunction):
         self._publish(shared)
 
     def _publish(self, shared: Shared) -> None:
-        if not shared.catalog.models:
-            return
-        allow(self.role, _ON_FUNCTION, shared.predict_arns())
-        # versions and aliases only: `predict-<model>` itself can be neither called nor deleted
-        allow(self.role, _ON_VERSION, shared.predict_arns(":*"))
-        for arn in shared.predict_arns(":*"):
-            acknowledge_wildcard(self.role, "Versions are numbered by Lambda as they are published.", arn)
+        functions, versions = shared.predict_arn(), shared.predict_arn(":*")
+        allow(self.role, _ON_FUNCTION, [functions])
+        # with a qualifier only: what serves can be neither called around its alias nor deleted whole
+        allow(self.role, _ON_VERSION, [versions])
+        for arn in (functions, versions):
+            acknowledge_wildcard(self.role, "One predict function per model, versions as they are published.", arn)

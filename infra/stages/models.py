@@ -30,7 +30,6 @@ class Models(StageFunction):
             timeout=TIMEOUT,
         )
         read_items(self.role, shared.memory.registry)
-        if shared.catalog.models:
-            allow(self.role, ["lambda:InvokeFunction"], shared.predict_arns(":*"))
-        for arn in shared.predict_arns(":*"):
-            acknowledge_wildcard(self.role, "A caller may ask for any published version.", arn)
+        versions = shared.predict_arn(":*")
+        allow(self.role, ["lambda:InvokeFunction"], [versions])
+        acknowledge_wildcard(self.role, "A caller may ask for any published version of any model.", versions)

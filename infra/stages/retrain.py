@@ -86,22 +86,23 @@ class Retrain(StageFunction):
         )
 
     def _hear_schedules(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
-        scheduled = [model for model in shared.catalog.models if model.train.when.schedule]
+        whens = {name: spec.train.when.schedule for name, spec in sorted(shared.catalog.models.items())}
+        scheduled = {name: when for name, when in whens.items() if when is not None}
         if not scheduled:
             return
         caller = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
         acknowledge_versions(caller, self.function)
-        for model in scheduled:
+        for model, when in scheduled.items():
             message = {
                 "action": "schedule",
-                "model": model.name,
+                "model": model,
                 "as_of": scheduler.ContextAttribute.scheduled_time,
             }
             scheduler.Schedule(
                 self,
-                "".join(word.title() for word in ["schedule", *model.name.split("-")]),
-                schedule_name=shared.environment.resource(f"retrain-{model.name}"),
-                schedule=scheduler.ScheduleExpression.expression(model.train.when.schedule),
+                "".join(word.title() for word in ["schedule", *model.split("-")]),
+                schedule_name=shared.environment.resource(f"retrain-{model}"),
+                schedule=scheduler.ScheduleExpression.expression(when),
                 target=scheduler_targets.LambdaInvoke(
                     self.function,
                     role=caller,

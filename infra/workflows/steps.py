@@ -63,8 +63,8 @@ LAMBDA_UNAVAILABLE = Patience(
 # outlasts the splitting of a hot partition; a longer outage is for a person.
 STORAGE_UNAVAILABLE = Patience(errors=("StorageUnavailable",), first=5, times=5, longest=80)
 
-# ECS could not place the task (API errors; a task that ran and failed is not repeated): 10+20+40+80+160 = 310 seconds at
-# most, which outlasts a shortage of Fargate capacity in one zone.
+# ECS could not place the task (API errors; a task that ran and failed is not repeated): 10+20+40+80+160 = 310 seconds
+# at most, which outlasts a shortage of Fargate capacity in one zone.
 TASK_NOT_STARTED = Patience(
     errors=("ECS.AmazonECSException", "ECS.ServerException", "ECS.ClusterNotFoundException"),
     first=10,
@@ -116,4 +116,4 @@ def call(
 
 def path(name: str) -> str:
     """The field `name` of the state's input (or of an answer), whatever its type."""
-    return sfn.JsonPath.string_at(f"$.{name}")
+    return str(sfn.JsonPath.string_at(f"$.{name}"))

@@ -63,7 +63,7 @@ class World:
 
     def ledger_facts(self, subject: str) -> list[str]:
         """The facts recorded about a subject, oldest first."""
-        return [record.fact for record in self.ledger.history(subject)]
+        return [record.fact for record in self.ledger.read(subject)]
 
     def executions(self) -> list[dict[str, Any]]:
         """Executions of the lifecycle machine, oldest first, each with its parsed `input`."""

@@ -120,7 +120,9 @@ def _checked(archive: bytes) -> int:
         with zipfile.ZipFile(io.BytesIO(archive)) as opened:
             entries = opened.infolist()
     except (zipfile.BadZipFile, NotImplementedError) as error:
-        raise InvalidParameter("Could not unzip uploaded file. Please check your file, then try to upload again.") from error
+        raise InvalidParameter(
+            "Could not unzip uploaded file. Please check your file, then try to upload again."
+        ) from error
     for entry in entries:
         if entry.filename.startswith("/") or ".." in Path(entry.filename).parts:
             raise InvalidParameter(f"Could not unzip uploaded file: {entry.filename} lies outside of it.")

@@ -62,6 +62,15 @@ class Conflict(ApiError):
     code = "ResourceConflictException"
 
 
+class StillPending(Conflict):
+    """The function or version has not become active yet."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "The operation cannot be performed at this time. The function is currently in the following state: Pending"
+        )
+
+
 class PreconditionFailed(ApiError):
     """The RevisionId does not match the latest one."""
 

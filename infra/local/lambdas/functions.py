@@ -73,7 +73,9 @@ class Functions:
                 raise InvalidParameter(f"Layer version {arn} does not exist.")
             found.append(layer)
         if len({layer.arn for layer in found}) != len(found):
-            raise InvalidParameter("Two different versions of the same layer are not allowed to be referenced in the same function.")
+            raise InvalidParameter(
+                "Two different versions of the same layer are not allowed to be referenced in the same function."
+            )
         return tuple(found)
 
     def update_code(self, name: str, request: Request, size: int) -> dict[str, Any]:
@@ -138,7 +140,13 @@ class Functions:
             if description is not None:
                 chosen["Description"] = description
             version = Version(
-                function.arn, number, chosen, latest.package, latest.layers, datetime.now(UTC), time.monotonic() + SETTLING
+                function.arn,
+                number,
+                chosen,
+                latest.package,
+                latest.layers,
+                datetime.now(UTC),
+                time.monotonic() + SETTLING,
             )
             function.versions[number] = version
             # publishing changes the revision of $LATEST, not what it runs
@@ -163,7 +171,7 @@ class Functions:
         function, version = self._registry.version(reference)
         return views.configuration(function, version, reference.qualifier)
 
-    def list(self, every_version: bool) -> list[dict[str, Any]]:
+    def listed(self, every_version: bool) -> list[dict[str, Any]]:
         """ListFunctions: `$LATEST` of each function, or all versions."""
         with self._registry.lock:
             functions = sorted(self._registry.functions.values(), key=lambda function: function.name)
@@ -205,5 +213,7 @@ class Functions:
                 raise NotFound(f"Function not found: {function.arn}:{number}")
             users = [alias.name for alias in function.aliases.values() if number in (alias.version, *alias.weights)]
             if users:
-                raise Conflict(f"Version {number} of the function is in use by these aliases: {', '.join(sorted(users))}")
+                raise Conflict(
+                    f"Version {number} of the function is in use by these aliases: {', '.join(sorted(users))}"
+                )
             return function.versions.pop(number)

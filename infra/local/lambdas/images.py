@@ -59,7 +59,9 @@ class Image:
 
     def variables(self) -> dict[str, str]:
         """The image's environment on this machine, with this interpreter's packages importable."""
-        mapped = {name: ":".join(self.located(part) for part in value.split(":")) for name, value in self.environment.items()}
+        mapped = {
+            name: ":".join(self.located(part) for part in value.split(":")) for name, value in self.environment.items()
+        }
         packages = [str(path) for path in third_party.site_packages()]
         mapped["PYTHONPATH"] = ":".join(filter(None, [mapped.get("PYTHONPATH"), *packages]))
         return mapped

@@ -125,7 +125,7 @@ class Version:
     def changed(self, **members: Any) -> Version:
         """A new snapshot of `$LATEST`, in progress from now on."""
         now = datetime.now(UTC)
-        fresh = {"key": uuid.uuid4().hex, "revisions": (str(uuid.uuid4()), str(uuid.uuid4()))}
+        fresh: dict[str, Any] = {"key": uuid.uuid4().hex, "revisions": (str(uuid.uuid4()), str(uuid.uuid4()))}
         former = replace(self, former=None)
         return replace(self, former=former, modified=now, settles=time.monotonic() + SETTLING, **fresh, **members)
 

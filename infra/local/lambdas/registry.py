@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 from infra.local.lambdas.arns import ALIAS, LATEST, Place, Reference
-from infra.local.lambdas.errors import Conflict, NotFound, PreconditionFailed
+from infra.local.lambdas.errors import Conflict, NotFound, PreconditionFailed, StillPending
 from infra.local.lambdas.model import Alias, Function, LayerVersion, Version
 
 STALE = (
@@ -64,9 +64,7 @@ def check_idle(function: Function) -> None:
     """Raise Conflict while the function is being created or updated."""
     latest = function.latest
     if latest.pending:
-        raise Conflict(
-            "The operation cannot be performed at this time. The function is currently in the following state: Pending"
-        )
+        raise StillPending
     if not latest.settled:
         raise Conflict(
             f"The operation cannot be performed at this time. An update is in progress for resource: {function.arn}"

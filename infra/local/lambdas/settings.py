@@ -51,11 +51,17 @@ def created(request: Mapping[str, Any]) -> dict[str, Any]:
     if settings["PackageType"] == "Zip":
         for member in ("Runtime", "Handler"):
             if not settings.get(member):
-                raise InvalidParameter("Runtime and Handler are mandatory parameters for functions created with deployment packages.")
+                raise InvalidParameter(
+                    "Runtime and Handler are mandatory parameters for functions created with deployment packages."
+                )
     elif settings.get("Runtime") or settings.get("Handler") or settings.get("Layers"):
-        raise InvalidParameter("Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image.")
+        raise InvalidParameter(
+            "Please don't provide Handler or Runtime or Layer when the intended function PackageType is Image."
+        )
     if not settings.get("Role"):
-        raise ValidationError("1 validation error detected: Value null at 'role' failed to satisfy constraint: Member must not be null")
+        raise ValidationError(
+            "1 validation error detected: Value null at 'role' failed to satisfy constraint: Member must not be null"
+        )
     check(settings)
     return settings
 
@@ -86,7 +92,9 @@ def check(settings: Mapping[str, Any]) -> None:
         )
     runtime = settings.get("Runtime")
     if runtime and not runtime.startswith("python3."):
-        raise InvalidParameter(f"Value {runtime} at 'runtime' failed to satisfy constraint: the local cloud runs Python only")
+        raise InvalidParameter(
+            f"Value {runtime} at 'runtime' failed to satisfy constraint: the local cloud runs Python only"
+        )
     if settings.get("SnapStart", {}).get("ApplyOn", "None") != "None":
         raise InvalidParameter("SnapStart is not imitated by the local cloud")
     _check_variables(settings.get("Environment", {}).get("Variables") or {})
@@ -96,7 +104,11 @@ def check(settings: Mapping[str, Any]) -> None:
 
 def _within(name: str, value: Any, low: int, high: int) -> None:
     if not isinstance(value, int) or not low <= value <= high:
-        bound = f"greater than or equal to {low}" if not isinstance(value, int) or value < low else f"less than or equal to {high}"
+        bound = (
+            f"greater than or equal to {low}"
+            if not isinstance(value, int) or value < low
+            else f"less than or equal to {high}"
+        )
         raise ValidationError(
             f"1 validation error detected: Value '{value}' at '{name}' failed to satisfy constraint: "
             f"Member must have value {bound}"
@@ -115,7 +127,8 @@ def _check_variables(variables: Mapping[str, str]) -> None:
         if not VARIABLE.match(name):
             raise ValidationError(
                 f"1 validation error detected: Value '{name}' at 'environment.variables' failed to satisfy constraint: "
-                "Map keys must satisfy constraint: [Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]"
+                "Map keys must satisfy constraint: "
+                "[Member must satisfy regular expression pattern: [a-zA-Z]([a-zA-Z0-9_])+]"
             )
     if len(json.dumps(dict(variables), separators=(",", ":")).encode()) > ENVIRONMENT_LIMIT:
         raise InvalidParameter(

@@ -7,7 +7,6 @@ nothing else that happens to be installed, or a missing layer would only be noti
 from __future__ import annotations
 
 import compileall
-import os
 import re
 from collections.abc import Iterable, Sequence
 from functools import cache
@@ -47,7 +46,7 @@ def link(names: Iterable[str], folder: Path) -> None:
         for source in top_level(name):
             target = folder / source.name
             if not target.exists():
-                os.symlink(source, target, target_is_directory=source.is_dir())
+                target.symlink_to(source, target_is_directory=source.is_dir())
     modules = [path for path in folder.glob("*.py") if path.is_symlink()]
     for module in modules:
         compileall.compile_file(module, quiet=2)

@@ -60,6 +60,62 @@ class Place:
         reply: dict[str, Any] = getattr(client, operation)(**arguments)
         return reply
 
+    def retag(self, service: str, resource: str, props: Properties, old: Properties) -> None:
+        """Bring the tags of `resource` (its ARN or id) from the template's old ones to the new ones."""
+        new_tags, old_tags = tag_map(props.get("Tags")) or {}, tag_map(old.get("Tags")) or {}
+        if new_tags == old_tags:
+            return
+        api = TAGGING[service]
+        gone = sorted(old_tags.keys() - new_tags.keys())
+        if gone:
+            keys: Any = [{"Key": key} for key in gone] if service == "ec2" else gone
+            self.call(service, api.untag, **api.target(resource), **{api.keys: keys})
+        if new_tags:
+            tags: Any = new_tags if api.as_map else tag_list(new_tags)
+            self.call(service, api.tag, **api.target(resource), **{api.tags: tags})
+
+
+@dataclass(frozen=True)
+class Tagging:
+    """How a service tags: operations, and the names and form of their arguments."""
+
+    resource: str
+    tag: str = "tag_resource"
+    untag: str = "untag_resource"
+    tags: str = "Tags"
+    keys: str = "TagKeys"
+    as_map: bool = False
+    many: bool = False
+    fixed: tuple[tuple[str, str], ...] = ()
+
+    def target(self, resource: str) -> dict[str, Any]:
+        """The arguments that name the resource."""
+        return {self.resource: [resource] if self.many else resource} | dict(self.fixed)
+
+
+TAGGING: Mapping[str, Tagging] = {
+    "apigatewayv2": Tagging("ResourceArn", as_map=True),
+    "cloudwatch": Tagging("ResourceARN"),
+    "dynamodb": Tagging("ResourceArn"),
+    "ec2": Tagging("Resources", "create_tags", "delete_tags", keys="Tags", many=True),
+    "ecs": Tagging("resourceArn", tags="tags", keys="tagKeys"),
+    "events": Tagging("ResourceARN"),
+    "firehose": Tagging(
+        "DeliveryStreamName", "tag_delivery_stream", "untag_delivery_stream"
+    ),
+    "glue": Tagging("ResourceArn", tags="TagsToAdd", keys="TagsToRemove", as_map=True),
+    "iam": Tagging("RoleName", "tag_role", "untag_role"),
+    "lambda": Tagging("Resource", as_map=True),
+    "logs": Tagging("resourceArn", tags="tags", keys="tagKeys", as_map=True),
+    "scheduler": Tagging("ResourceArn"),
+    "sns": Tagging("ResourceArn"),
+    "sqs": Tagging("QueueUrl", "tag_queue", "untag_queue", as_map=True),
+    "ssm": Tagging(
+        "ResourceId", "add_tags_to_resource", "remove_tags_from_resource", fixed=(("ResourceType", "Parameter"),)
+    ),
+    "stepfunctions": Tagging("resourceArn", tags="tags", keys="tagKeys"),
+}
+
 
 class Handler:
     """How one resource type is made, changed and removed. Subclasses register themselves by `type`."""
@@ -189,6 +245,23 @@ def tag_map(tags: Any) -> dict[str, str] | None:
     if tags is None or isinstance(tags, dict):
         return tags
     return {tag["Key"]: _text(tag["Value"]) for tag in tags}
+
+
+def tag_list(tags: Any) -> list[dict[str, str]] | None:
+    """An object of tags as `[{"Key", "Value"}]`."""
+    if tags is None or isinstance(tags, list):
+        return tags
+    return [{"Key": key, "Value": _text(value)} for key, value in sorted(tags.items())]
+
+
+def pick(props: Properties, *names: str) -> Properties:
+    """Those of the named properties that the template gives."""
+    return {name: props[name] for name in names if name in props}
+
+
+def changed(props: Properties, old: Properties, *names: str) -> bool:
+    """Whether any of the named properties differs."""
+    return any(props.get(name) != old.get(name) for name in names)
 
 
 def known(value: Any, allowed: Mapping[str, Any] | None, path: str) -> None:

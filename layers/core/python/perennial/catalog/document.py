@@ -41,11 +41,11 @@ def _check_events(text: str, source: str) -> None:
     depth = 0
     for event in yaml.parse(text, Loader=_Loader):
         if isinstance(event, yaml.AliasEvent):
-            raise CatalogInvalid(f"{source}: line {event.start_mark.line + 1}: aliases are not allowed")
+            raise CatalogInvalid(f"{source}: line {_line(event)}: aliases are not allowed")
         if isinstance(event, yaml.MappingStartEvent | yaml.SequenceStartEvent):
             depth += 1
             if depth > MAX_DEPTH:
-                raise CatalogInvalid(f"{source}: line {event.start_mark.line + 1}: nested deeper than {MAX_DEPTH}")
+                raise CatalogInvalid(f"{source}: line {_line(event)}: nested deeper than {MAX_DEPTH}")
         elif isinstance(event, yaml.MappingEndEvent | yaml.SequenceEndEvent):
             depth -= 1
 
@@ -56,11 +56,15 @@ def _check_keys(node: yaml.Node | None, source: str) -> None:
         seen = set()
         for key, value in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise CatalogInvalid(f"{source}: line {key.start_mark.line + 1}: a key must be a plain word")
+                raise CatalogInvalid(f"{source}: line {_line(key)}: a key must be a plain word")
             if key.value in seen:
-                raise CatalogInvalid(f"{source}: line {key.start_mark.line + 1}: {key.value!r} is written twice")
+                raise CatalogInvalid(f"{source}: line {_line(key)}: {key.value!r} is written twice")
             seen.add(key.value)
             _check_keys(value, source)
     elif isinstance(node, yaml.SequenceNode):
         for value in node.value:
             _check_keys(value, source)
+
+
+def _line(part: yaml.Event | yaml.Node) -> int:
+    return part.start_mark.line + 1 if part.start_mark else 0

@@ -1,8 +1,8 @@
 """The Open Data Contract Standard v3, as far as Perennial enforces it.
 
 Source: https://bitol-io.github.io/open-data-contract-standard/v3.1.0/ and its JSON schema. Words that only describe
-(owners, prices, tags) are accepted and carried no further; a word that would constrain the data and is not enforced here
-is refused, because a rule that silently does nothing is worse than none.
+(owners, prices, tags) are accepted and carried no further; a word that would constrain the data and is not enforced
+here is refused, because a rule that silently does nothing is worse than none.
 """
 
 from __future__ import annotations

@@ -19,6 +19,7 @@ from typing import Any
 
 from perennial.errors import ConditionFailed, LedgerBroken, ObjectMissing, StorageUnavailable
 from perennial.governance.records import Fact, Record, checked_subject, digest, instant, object_key, parse_key
+from perennial.governance.verify import Report, verify_chains
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 
@@ -64,18 +65,21 @@ class Ledger:
                 self._move(subject, key, seq)
         raise StorageUnavailable(f"ledger {subject}: no free position after {ATTEMPTS} attempts")
 
-    def read(self, subject: str, seq: int) -> Record:
+    def get(self, subject: str, seq: int) -> Record:
         """One record. Raises ObjectMissing."""
         return Record.from_bytes(self.objects.get(object_key(subject, seq)))
 
-    def history(self, subject: str, after: int = 0) -> Iterator[Record]:
-        """The records of a subject in order, from `after` + 1 on."""
-        start = object_key(subject, after) if after else ""
-        for key in self.objects.list(f"{checked_subject(subject)}/", start_after=start):
+    def read(self, subject: str | None = None) -> Iterator[Record]:
+        """The records of a subject, or of all, in order."""
+        for key in self.objects.list(f"{checked_subject(subject)}/" if subject else ""):
             yield Record.from_bytes(self.objects.get(key))
 
+    def verify(self, subject: str | None = None) -> Report:
+        """Walk one subject's chain, or all; the report says what is wrong."""
+        return verify_chains(self.objects, self.hinted, subject)
+
     def head(self, subject: str) -> int:
-        """The number of the last record, 0 when there is none; the objects are the truth, the hint saves listing all."""
+        """The number of the last record, 0 when there is none; the objects are the truth, the hint saves listing."""
         hinted = self.hinted(subject)
         start = object_key(subject, hinted) if hinted else ""
         head = hinted
@@ -95,7 +99,7 @@ class Ledger:
         return int(item["seq"])
 
     def _move(self, subject: str, key: str, held: int) -> None:
-        """Claim the position after the last record instead of `held`, unless another attempt at the key has moved it."""
+        """Claim the position after the last record instead of `held`, unless another attempt at the key moved it."""
         try:
             self.items.update(
                 _pk(subject), _sk(key), {"seq": max(self.head(subject), held) + 1}, "seq = :held", {":held": held}
@@ -113,7 +117,7 @@ class Ledger:
 
     def _find(self, subject: str, seq: int) -> Record | None:
         try:
-            return self.read(subject, seq)
+            return self.get(subject, seq)
         except ObjectMissing:
             return None
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import re
-from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import Any, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from perennial.storage.objects import canonical_json
 
@@ -30,12 +30,13 @@ _SUBJECT = re.compile(r"[a-z]+/[^/\x00-\x1f]{1,512}")
 _KEY = re.compile(r"(?P<subject>.+)/(?P<seq>\d{8})\.json", re.DOTALL)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Record:
+class Record(BaseModel):
     """One decision. `previous` is the SHA-256 of the exact bytes of the record before it, "" for the first.
 
     `at` is RFC 3339 in UTC; `key` makes the append idempotent; `actor` is the stage or the person that decided.
     """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
     seq: int
     subject: str
@@ -47,17 +48,16 @@ class Record:
     previous: str
 
     def to_bytes(self) -> bytes:
-        """Canonical JSON: the same record is always the same bytes."""
-        return canonical_json(asdict(self))
+        """Canonical JSON: the same record is always the same bytes. Raises ValueError on NaN in the evidence."""
+        return canonical_json(self.model_dump())
 
     @classmethod
     def from_bytes(cls, body: bytes) -> Record:
         """The record in the bytes of an object. Raises ValueError when it is none."""
         try:
-            record = cls(**json.loads(body))
-        except (TypeError, UnicodeDecodeError) as error:
-            raise ValueError(f"not a ledger record: {error}") from error
-        return record
+            return cls.model_validate_json(body)
+        except ValidationError as error:
+            raise ValueError(f"is not a ledger record: {error.error_count()} fields are wrong") from error
 
 
 def digest(body: bytes) -> str:

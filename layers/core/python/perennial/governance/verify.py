@@ -2,91 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
 
-from perennial.governance.ledger import Ledger
+from pydantic import BaseModel, ConfigDict
+
 from perennial.governance.records import FACTS, Record, digest, object_key, parse_key
+from perennial.storage.objects import Objects
 
 
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: the object's key and what about it."""
+class Chain(BaseModel):
+    """One subject's chain: how many records, the SHA-256 of the last one (noted elsewhere it pins the past), faults."""
 
-    key: str
-    what: str
-
-
-@dataclass(frozen=True)
-class Chain:
-    """One subject's chain: how many records, and the SHA-256 of the last one (noted elsewhere, it pins the past)."""
+    model_config = ConfigDict(frozen=True)
 
     subject: str
     records: int
     head: str
+    problems: list[str]
 
 
-@dataclass(frozen=True)
-class Report:
-    """What a verification saw. `ok` when nothing is wrong."""
+class Report(BaseModel):
+    """What a verification saw."""
 
-    chains: list[Chain] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
+    model_config = ConfigDict(frozen=True)
 
-    @property
-    def ok(self) -> bool:
-        """True when every chain is whole."""
-        return not self.problems
+    chains: list[Chain]
+    ok: bool
 
     @property
-    def records(self) -> int:
-        """Records in all chains."""
-        return sum(chain.records for chain in self.chains)
+    def problems(self) -> list[str]:
+        """Everything that is wrong: `<object key>: <what>`."""
+        return [problem for chain in self.chains for problem in chain.problems]
 
 
-def verify(ledger: Ledger, subject: str | None = None) -> Report:
+def verify_chains(objects: Objects, at_least: Callable[[str], int], subject: str | None) -> Report:
     """Walk one subject's chain, or all: hashes, gaps, places, strangers, and records missing at the end.
 
-    A chain alone cannot show that its last records are gone; the index in the registry table does.
+    A chain alone cannot show that its last records are gone: `at_least(subject)` is the number that the index knows of.
     """
-    report = Report()
-    for name, keys in _by_subject(ledger, subject, report):
-        _walk(ledger, name, keys, report)
-    if subject is not None and not report.chains:
-        _walk(ledger, subject, [], report)
-    return report
-
-
-def _by_subject(ledger: Ledger, subject: str | None, report: Report) -> Iterator[tuple[str, list[str]]]:
-    """Keys in order, grouped by subject; a key that is no record's is a problem at once."""
-    groups: dict[str, list[str]] = {}
-    for key in ledger.objects.list(f"{subject}/" if subject else ""):
+    groups: dict[str, list[str]] = {subject: []} if subject else {}
+    for key in objects.list(f"{subject}/" if subject else ""):
         place = parse_key(key)
-        if place is None or (subject is not None and place[0] != subject):
-            report.problems.append(Problem(key, "is not a ledger record's key"))
-        else:
-            groups.setdefault(place[0], []).append(key)
-    yield from groups.items()
+        groups.setdefault(place[0] if place else key.rpartition("/")[0], []).append(key)
+    chains = [_walk(objects, name, keys, at_least(name)) for name, keys in groups.items()]
+    return Report(chains=chains, ok=not any(chain.problems for chain in chains))
 
 
-def _walk(ledger: Ledger, subject: str, keys: list[str], report: Report) -> None:
-    previous, expected = "", 1
+def _walk(objects: Objects, subject: str, keys: list[str], at_least: int) -> Chain:
+    problems: list[str] = []
+    records, previous, expected = 0, "", 1
     for key in keys:
-        body = ledger.objects.get(key)
         place = parse_key(key)
-        seq = place[1] if place else 0
-        if seq != expected:
-            missing = object_key(subject, expected)
-            report.problems.append(Problem(missing, f"is missing: the chain goes on at {seq}"))
-        report.problems.extend(Problem(key, what) for what in _faults(body, subject, seq, previous, seq != expected))
-        previous, expected = digest(body), seq + 1
-    hinted = ledger.hinted(subject)
-    if hinted >= expected:
-        report.problems.append(Problem(object_key(subject, hinted), f"is missing at the end: {expected - 1} are there"))
-    report.chains.append(Chain(subject, len(keys), previous))
+        if place is None:
+            problems.append(f"{key}: is not a ledger record's key")
+            continue
+        gap = place[1] != expected
+        if gap:
+            problems.append(f"{object_key(subject, expected)}: is missing, the chain goes on at {place[1]}")
+        body = objects.get(key)
+        problems.extend(f"{key}: {what}" for what in _faults(body, place, None if gap else previous))
+        records, previous, expected = records + 1, digest(body), place[1] + 1
+    if at_least >= expected:
+        problems.append(f"{object_key(subject, at_least)}: is missing, the chain ends at {expected - 1}")
+    return Chain(subject=subject, records=records, head=previous, problems=problems)
 
 
-def _faults(body: bytes, subject: str, seq: int, previous: str, after_gap: bool) -> Iterator[str]:
+def _faults(body: bytes, place: tuple[str, int], previous: str | None) -> Iterator[str]:
+    """What is wrong with one record; after a gap the record before it, hence `previous`, is unknown."""
     try:
         record = Record.from_bytes(body)
         canonical = record.to_bytes() == body
@@ -95,11 +77,11 @@ def _faults(body: bytes, subject: str, seq: int, previous: str, after_gap: bool)
         return
     if not canonical:
         yield "is not written canonically"
-    if record.subject != subject:
+    if record.subject != place[0]:
         yield f"is a record of subject {record.subject!r}"
-    if record.seq != seq:
+    if record.seq != place[1]:
         yield f"is record {record.seq}"
     if record.fact not in FACTS:
         yield f"states an unknown fact {record.fact!r}"
-    if record.previous != previous and not after_gap:
+    if previous is not None and record.previous != previous:
         yield "does not carry the hash of the record before it"

@@ -78,9 +78,7 @@ def verify(directory: str | os.PathLike[str]) -> Bundle:
         if name in REQUIRED:
             contents[name] = content
     refuse_external_data(contents[GRAPH])
-    return Bundle(
-        model, version, hashlib.sha256(manifest_bytes).hexdigest(), contents[GRAPH], contents[SIGNATURE]
-    )
+    return Bundle(model, version, hashlib.sha256(manifest_bytes).hexdigest(), contents[GRAPH], contents[SIGNATURE])
 
 
 def manifest(model: str, version: int, files: Mapping[str, bytes]) -> bytes:

@@ -1,0 +1,287 @@
+"""CloudFormation's part of the local cloud: makes what a template declares, and updates by difference.
+
+A resource is touched only if its type or its *resolved properties* differ from those of the template before: what the
+running system changed in between (the weights of an alias) stays as it is. Order as in CloudFormation: creations,
+updates and replacements by dependency, then removals in reverse. A failure rolls back.
+Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
+
+from infra.local.assembly import Stack, publish
+from infra.local.context import Cloud
+from infra.local.intrinsics import Scope, TemplateError, resolve, text_of
+from infra.local.resources import REGISTRY
+from infra.local.resources.base import Handler, Made, Place, Properties, ResourceError
+from infra.local.template import Declared, Template, parse
+
+log = logging.getLogger(__name__)
+
+EXPECTED = (ResourceError, TemplateError, ClientError, BotoCoreError, KeyError)
+
+
+class ProvisionError(Exception):
+    """A stack could not be brought to its template; the text names stack, resource and reason."""
+
+
+@dataclass
+class Deployed:
+    """A resource as it was last made or updated."""
+
+    declared: Declared
+    properties: Properties
+    made: Made
+    place: Place
+
+    @property
+    def handler(self) -> Handler:
+        """What makes, changes and removes it."""
+        return REGISTRY[self.declared.type]
+
+
+@dataclass
+class StackState:
+    """What a stack has: resources in the order of their making, outputs, exports, imports."""
+
+    resources: dict[str, Deployed] = field(default_factory=dict)
+    outputs: dict[str, Any] = field(default_factory=dict)
+    exports: dict[str, Any] = field(default_factory=dict)
+    imports: set[str] = field(default_factory=set)
+
+
+@dataclass
+class Known:
+    """Ref and GetAtt over resources that exist (intrinsics.Resources)."""
+
+    stack: str
+    resources: dict[str, Deployed]
+
+    def ref(self, logical_id: str) -> Any:
+        """The physical id."""
+        return self.resources[logical_id].made.ref
+
+    def attribute(self, logical_id: str, name: str) -> Any:
+        """A GetAtt attribute; raises TemplateError when the local cloud does not know it."""
+        found = self.resources[logical_id]
+        if name not in found.made.attributes:
+            raise TemplateError(f"Fn::GetAtt {logical_id}.{name}: {found.declared.type} has no such attribute here")
+        return found.made.attributes[name]
+
+
+class Provisioner:
+    """The stacks of one cloud."""
+
+    def __init__(self, cloud: Cloud, progress: Callable[[str], None] = lambda where: None) -> None:
+        self._cloud = cloud
+        self._progress = progress
+        self._generations: dict[tuple[str, str], int] = {}
+        self.stacks: dict[str, StackState] = {}
+
+    def provision(self, stacks: Iterable[Stack]) -> dict[str, dict[str, str]]:
+        """Bring the stacks to their templates, in the given order; raises ProvisionError.
+
+        Returns for each stack what was done to which resource: `created`, `updated`, `replaced`, `deleted`,
+        `retained` or `not deleted: <reason>`. A resource that is not named was not touched.
+        """
+        done = {}
+        for stack in stacks:
+            self._progress(stack.name)
+            publish(self._cloud, stack)
+            done[stack.name] = self._stack(stack)
+        return done
+
+    def _exports(self) -> dict[str, Any]:
+        return {name: value for state in self.stacks.values() for name, value in state.exports.items()}
+
+    def _look_up(self, name: str) -> str | None:
+        found = self._cloud.client("ssm").get_parameters(Names=[name])["Parameters"]
+        return found[0]["Value"] if found else None
+
+    def _stack(self, stack: Stack) -> dict[str, str]:
+        imports = _Imports(self._exports())
+        scope = Scope(stack.name, self._cloud.region, self._cloud.account, exports=imports)
+        try:
+            template = parse(stack.template, scope, stack.parameters, self._look_up)
+        except TemplateError as error:
+            raise ProvisionError(f"{stack.name}: {error}") from error
+        for item in template.resources:
+            _understood(stack.name, item)
+        before = self.stacks.get(stack.name, StackState())
+        change = Change(self, stack.name, template, before)
+        after = change.run()
+        after.imports = imports.used
+        self._check_exports(stack.name, before, after, change)
+        self.stacks[stack.name] = after
+        change.clean_up()
+        return change.done
+
+    def _check_exports(self, stack: str, before: StackState, after: StackState, change: Change) -> None:
+        """An export that another stack imports may neither change nor go."""
+        for name, value in before.exports.items():
+            users = [other for other, state in self.stacks.items() if other != stack and name in state.imports]
+            if users and after.exports.get(name) != value:
+                what = "updated" if name in after.exports else "deleted"
+                change.roll_back()
+                raise ProvisionError(f"{stack}: Export {name} cannot be {what} as it is in use by {', '.join(users)}")
+
+    def place(self, stack: str, logical_id: str, *, fresh: bool) -> Place:
+        """Where a handler works; `fresh` gives the resource a physical name it has not had yet."""
+        key = (stack, logical_id)
+        if fresh:
+            self._generations[key] = self._generations.get(key, -1) + 1
+        return Place(self._cloud, stack, logical_id, self._generations.get(key, 0))
+
+    def report(self, stack: str, logical_id: str) -> None:
+        """Tell whoever watches which resource is being worked on."""
+        self._progress(f"{stack}/{logical_id}")
+
+
+class _Imports(dict[str, Any]):
+    """Exports that remember which of them were imported."""
+
+    def __init__(self, exports: dict[str, Any]) -> None:
+        super().__init__(exports)
+        self.used: set[str] = set()
+
+    def __getitem__(self, name: str) -> Any:
+        self.used.add(name)
+        return super().__getitem__(name)
+
+
+def _understood(stack: str, item: Declared) -> None:
+    """Refuse an unknown type or property before anything is made."""
+    if item.type not in REGISTRY:
+        raise ProvisionError(f"{stack}/{item.logical_id}: type {item.type} is not understood by the local cloud")
+    strange = sorted(set(item.properties) - REGISTRY[item.type].properties)
+    if strange:
+        raise ProvisionError(
+            f"{stack}/{item.logical_id} ({item.type}): property {', '.join(strange)} is not understood by the local cloud"
+        )
+
+
+class Change:
+    """One stack on its way from a template to the next: remembers how to go back."""
+
+    def __init__(self, provisioner: Provisioner, stack: str, template: Template, before: StackState) -> None:
+        self._provisioner = provisioner
+        self._stack = stack
+        self._template = template
+        self._before = before
+        self._now: dict[str, Deployed] = {}
+        self._undo: list[Callable[[], None]] = []
+        self._replaced: list[Deployed] = []
+        self.done: dict[str, str] = {}
+
+    def run(self) -> StackState:
+        """Create and update; on failure roll back and raise ProvisionError."""
+        scope = self._template.scope
+        scope.resources = Known(self._stack, self._now)
+        where = ""
+        try:
+            for item in self._template.resources:
+                where = f"{self._stack}/{item.logical_id} ({item.type})"
+                self._provisioner.report(self._stack, item.logical_id)
+                self._bring(item, resolve(dict(item.properties), scope))
+            where = f"{self._stack}/Outputs"
+            return self._state(scope)
+        except EXPECTED as error:
+            self.roll_back()
+            reason = f"property {error} is missing" if isinstance(error, KeyError) else str(error)
+            raise ProvisionError(f"{where}: {reason}") from error
+        except BaseException:
+            self.roll_back()
+            raise
+
+    def _state(self, scope: Scope) -> StackState:
+        outputs = {name: resolve(item["Value"], scope) for name, item in self._template.outputs.items()}
+        exports = {
+            text_of(resolve(item["Export"]["Name"], scope)): outputs[name]
+            for name, item in self._template.outputs.items()
+            if "Export" in item
+        }
+        return StackState(self._now, outputs, exports)
+
+    def _bring(self, item: Declared, props: Properties) -> None:
+        old = self._before.resources.get(item.logical_id)
+        if old is None:
+            self._create(item, props)
+            self.done[item.logical_id] = "created"
+        elif old.declared.type != item.type:
+            raise ResourceError(f"the type of a resource cannot change (it was {old.declared.type})")
+        elif old.properties == props:
+            self._now[item.logical_id] = Deployed(item, props, old.made, old.place)
+        elif old.handler.needs_replacement(props, old.properties):
+            self._replace(item, props, old)
+        else:
+            self._update(item, props, old)
+
+    def _create(self, item: Declared, props: Properties) -> None:
+        place = self._provisioner.place(self._stack, item.logical_id, fresh=True)
+        made = REGISTRY[item.type].create(place, props)
+        deployed = Deployed(item, props, made, place)
+        self._now[item.logical_id] = deployed
+        self._undo.append(lambda: self._undo_create(deployed))
+
+    def _undo_create(self, deployed: Deployed) -> None:
+        # RetainExceptOnCreate is for exactly this; plain Retain keeps even what a failed creation leaves
+        if deployed.declared.on_delete != "Retain":
+            deployed.handler.delete(deployed.place, deployed.made, deployed.properties)
+
+    def _replace(self, item: Declared, props: Properties, old: Deployed) -> None:
+        named_by = old.handler.named_by
+        if named_by and named_by in props and props[named_by] == old.properties.get(named_by):
+            raise ResourceError(
+                f"CloudFormation cannot update a stack when a custom-named resource requires replacing. "
+                f"Rename {props[named_by]} and update the stack again."
+            )
+        self._create(item, props)
+        self._replaced.append(old)
+        self.done[item.logical_id] = "replaced"
+
+    def _update(self, item: Declared, props: Properties, old: Deployed) -> None:
+        # noted before the attempt: a half-done update is put back as well
+        self._undo.append(lambda: self._undo_update(old, props))
+        made = old.handler.update(old.place, old.made, props, old.properties)
+        self._now[item.logical_id] = Deployed(item, props, made, old.place)
+        self.done[item.logical_id] = "updated"
+
+    @staticmethod
+    def _undo_update(old: Deployed, props: Properties) -> None:
+        old.handler.update(old.place, old.made, old.properties, props)
+
+    def roll_back(self) -> None:
+        """Undo what was done, last first; what cannot be undone is logged and left."""
+        while self._undo:
+            undo = self._undo.pop()
+            try:
+                undo()
+            except EXPECTED:
+                log.exception("%s: rollback of a resource failed", self._stack)
+
+    def clean_up(self) -> None:
+        """Delete what was replaced and what the template no longer has, dependants first."""
+        gone = [item for name, item in self._before.resources.items() if name not in self._now]
+        position = {id(item): index for index, item in enumerate(self._before.resources.values())}
+        for item in sorted([*gone, *self._replaced], key=lambda item: -position[id(item)]):
+            name, replaced = item.declared.logical_id, item in self._replaced
+            keep = (item.declared.on_replace if replaced else item.declared.on_delete) != "Delete"
+            outcome = "retained" if keep else self._delete(item)
+            if not replaced or outcome != "deleted":
+                self.done[name] = f"replaced, the old one {outcome}" if replaced else outcome
+
+    def _delete(self, item: Deployed) -> str:
+        """CloudFormation finishes an update even if what it leaves behind cannot be deleted."""
+        self._provisioner.report(self._stack, item.declared.logical_id)
+        try:
+            item.handler.delete(item.place, item.made, item.properties)
+        except EXPECTED as error:
+            log.warning("%s/%s could not be deleted: %s", self._stack, item.declared.logical_id, error)
+            return f"not deleted: {error}"
+        return "deleted"

@@ -1,0 +1,45 @@
+"""One handler per resource type; importing this package fills `base.REGISTRY`."""
+
+from infra.local.resources import (
+    apigatewayv2,
+    cdk,
+    cloudwatch,
+    data_catalog,
+    dynamodb,
+    ec2,
+    ecs,
+    events,
+    firehose,
+    iam,
+    lambda_,
+    logs,
+    messaging,
+    s3,
+    scheduler,
+    security_groups,
+    ssm,
+    stepfunctions,
+)
+from infra.local.resources.base import REGISTRY
+
+__all__ = [
+    "REGISTRY",
+    "apigatewayv2",
+    "cdk",
+    "cloudwatch",
+    "data_catalog",
+    "dynamodb",
+    "ec2",
+    "ecs",
+    "events",
+    "firehose",
+    "iam",
+    "lambda_",
+    "logs",
+    "messaging",
+    "s3",
+    "scheduler",
+    "security_groups",
+    "ssm",
+    "stepfunctions",
+]

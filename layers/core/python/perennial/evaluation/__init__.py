@@ -1,0 +1,1 @@
+"""Evaluation: metrics with intervals, gates, comparison with the champion."""

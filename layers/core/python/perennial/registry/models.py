@@ -1,0 +1,78 @@
+"""What the registry knows of a model version, and of the champion."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+
+State = Literal["registering", "registered", "refused", "deployed"]
+
+Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
+
+
+class _Entry(BaseModel):
+    # an item has pk and sk besides, and later releases may add attributes that an older one need not know
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class DatasetUse(_Entry):
+    """A dataset version that a model version was trained on."""
+
+    dataset: str
+    version: int
+    content_sha256: str
+    rows: int
+
+
+class ModelVersion(_Entry):
+    """An immutable model version; only its state and what Lambda made of it change.
+
+    `registering`: numbered, its directory is being written (it is shown nowhere). `registered`: may be deployed.
+    `refused`: failed its gates, never deployable. `deployed`: the champion. `sha256` is the digest of manifest.json.
+    `lambda_version` and `code_sha256` (as Lambda gives it: base64) are known once it was published.
+    """
+
+    model: str
+    version: int
+    run: str
+    state: State
+    metrics: dict[str, float] = Field(default={})
+    sha256: str = ""
+    prefix: str
+    algorithm: str | None = None
+    datasets: list[DatasetUse] = Field(default=[])
+    lambda_version: str | None = None
+    code_sha256: str | None = None
+    at: Instant
+
+    def to_item(self) -> dict[str, Any]:
+        """The version as an item of the registry table."""
+        return {**self.model_dump(mode="json"), "pk": model_pk(self.model), "sk": version_sk(self.version)}
+
+
+class Champion(_Entry):
+    """One change of what serves: `version` (None: nothing) in place of `former`, as the `seq`-th change of the model."""
+
+    model: str
+    seq: int
+    version: int | None
+    former: int | None = None
+    at: Instant
+    why: str = ""
+
+
+def model_pk(model: str) -> str:
+    """Partition key of everything about a model."""
+    return f"MODEL#{model}"
+
+
+def version_sk(version: int) -> str:
+    """Sort key of a version; eight digits, so that text order is number order."""
+    return f"VERSION#{version:08d}"
+
+
+def version_prefix(model: str, version: int) -> str:
+    """Where the directory of a version lies in the data bucket."""
+    return f"models/{model}/{version:08d}/"

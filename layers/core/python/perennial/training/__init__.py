@@ -1,0 +1,1 @@
+"""Training: named dataset versions in, one verified ONNX graph out."""
