@@ -27,6 +27,7 @@ SOURCES = ("infra", "functions", "layers", "cdk.json", "pyproject.toml", "requir
 # The local cloud runs assemblies, the app does not know it; the catalog is hashed where it is.
 NOT_SYNTHESIZED = (ROOT / "infra" / "local", ROOT / "infra" / "catalog")
 
+_ATTEMPTS = 4
 _KEPT = 10
 _DAY = 86400.0
 
@@ -45,12 +46,17 @@ def synthesize(
     """
     catalog = catalog.resolve()
     context = {"env": env, "catalog": str(catalog), "layers": "locked", "nag": str(nag).lower()}
-    folder = cache / content_hash(catalog, context)
     with _one_at_a_time(cache / ".lock"):
-        once(folder, lambda made: _run(context, made / "cdk.out"))
-        os.utime(folder)
-        _forget_old(cache)
-    return folder / "cdk.out"
+        for _ in range(_ATTEMPTS):
+            folder = cache / content_hash(catalog, context)
+            once(folder, lambda made: _run(context, made / "cdk.out"))
+            if folder == cache / content_hash(catalog, context):
+                os.utime(folder)
+                _forget_old(cache)
+                return folder / "cdk.out"
+            # sources changed meanwhile: nobody can say which of both it was made from
+            shutil.rmtree(folder, ignore_errors=True)
+    raise SynthesisFailed("the sources keep changing while they are synthesized")
 
 
 def content_hash(catalog: Path, context: dict[str, str]) -> str:

@@ -9,6 +9,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--full", action="store_true", help="run the long checks too (crash sweeps, thousands of simulations)"
     )
+    parser.addoption(
+        "--update-snapshots", action="store_true", help="write tests/infra/snapshots anew instead of comparing"
+    )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -6,37 +6,48 @@
 from __future__ import annotations
 
 import argparse
-import importlib
 import json
 import logging
 import os
 import signal
 import socket
 import sys
-import tempfile
 import threading
-import time
+from collections.abc import Callable
 from pathlib import Path
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
-from infra.local import process
+from infra.local import process, workflows
+from infra.local.assembly import AssemblyError, read
 from infra.local.context import Cloud, Service
+from infra.local.delivery import DeliveryService
+from infra.local.events import EventsService
+from infra.local.fargate import FargateService
 from infra.local.front import Front, forget_moto, prepare_moto
+from infra.local.gateway import Gateway
 from infra.local.identity import IdentityService
+from infra.local.lambdas import LambdaService
+from infra.local.provision import ProvisionError, Provisioner
+from infra.local.schedules import SchedulerService
 from infra.local.server import PortTaken, Server
 
 log = logging.getLogger(__name__)
 
-# in the order in which they see a request, and the reverse of the order in which they stop
-SERVICES = (
-    ("infra.local.lambdas", "LambdaService"),
-    ("infra.local.fargate", "FargateService"),
-    ("infra.local.events", "EventsService"),
-    ("infra.local.schedules", "SchedulerService"),
-    ("infra.local.delivery", "DeliveryService"),
-    ("infra.local.gateway", "Gateway"),
+# In the order in which they see a request, and the reverse of the order in which they stop. A service that watches
+# another's records (schedules of rules, deliveries of logs) comes after it.
+SERVICES: tuple[Callable[[Cloud], Service], ...] = (
+    LambdaService,
+    FargateService,
+    EventsService,
+    SchedulerService,
+    DeliveryService,
+    Gateway,
+    workflows.patch,
+    IdentityService,
 )
+# seconds that a cloud which could not be provisioned stays to say why to whoever asks
+LAST_WORDS = 5.0
 
 
 class LocalCloud:
@@ -45,62 +56,71 @@ class LocalCloud:
     Port 0 means any free port. Use as a context manager, or `start` and `stop`.
     """
 
-    def __init__(self, workdir: Path, port: int = 0, api_port: int | None = None, env: str = "dev") -> None:
+    def __init__(self, workdir: Path, port: int = 0, api_port: int | None = None) -> None:
         self.workdir = workdir.absolute()
-        self.env = env
         self.state = "starting"
         self.error: str | None = None
         self.finished = threading.Event()
         self.services: list[Service] = []
         self._provisioning = threading.Lock()
         self._wanted = (port, (port + 1 if port else 0) if api_port is None else api_port)
+        self._server: Server | None = None
 
     def start(self) -> Self:
         """Listen and start every service; raises PortTaken. Nothing is provisioned yet."""
         self.workdir.mkdir(parents=True, exist_ok=True)
-        front = Front(self.services, self.control)
-        self._server = Server(self._wanted[0], front)
         try:
+            self._server = Server(self._wanted[0], Front(self.services, self.control))
             self.cloud = Cloud(self._server.port, free_port(self._wanted[1], "the HTTP API"), self.workdir)
+            self.provisioner = Provisioner(self.cloud, self._progress)
             prepare_moto(self._server.port)
             forget_moto()
             self._server.start()
-            self._compose()
+            for service in SERVICES:
+                self.services.append(service(self.cloud))
         except BaseException:
             self.stop()
             raise
         return self
 
-    def _compose(self) -> None:
-        for module, name in SERVICES:
-            try:
-                service = getattr(importlib.import_module(module), name)
-            except (ModuleNotFoundError, AttributeError):
-                continue
-            self.services.append(service(self.cloud))
-        try:
-            self.services.append(importlib.import_module("infra.local.workflows").patch(self.cloud))
-        except (ModuleNotFoundError, AttributeError):
-            pass
-        self.services.append(IdentityService(self.cloud))
-
     def stop(self) -> None:
         """Stop every service and every process that this cloud has started."""
+        self.state = "stopping"
         for service in reversed(self.services):
             try:
                 service.stop()
             except Exception:  # noqa: BLE001 - the others must be stopped too
                 log.exception("%s did not stop", type(service).__name__)
-        self._server.stop()
+        if self._server is not None:
+            self._server.stop()
         process.close()
-        self.state = "stopped"
         self.finished.set()
 
     def __enter__(self) -> Self:
         return self.start()
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self.stop()
+
+    def provision(self, assembly: Path) -> dict[str, dict[str, str]]:
+        """Bring the cloud to a cloud assembly; what was done, by stack and logical id.
+
+        Raises AssemblyError or ProvisionError; what the cloud had before stays.
+        """
+        with self._provisioning:
+            try:
+                self._progress("assembly")
+                done = self.provisioner.provision(read(assembly))
+            except BaseException as error:
+                self.state, self.error = "failed", str(error)
+                raise
+            self.state, self.error = "ready", None
+            return done
+
+    def _progress(self, where: str) -> None:
+        self.state = f"provisioning {where}"
 
     def control(self, name: str, body: dict[str, Any]) -> tuple[int, dict[str, Any]]:
         """Answer the control endpoint `name`: HTTP status and JSON body."""
@@ -109,7 +129,7 @@ class LocalCloud:
         if name == "tick":
             return self._tick(body.get("seconds"))
         if name == "provision":
-            return self._provision(body.get("assembly"))
+            return self._update(body.get("assembly"))
         if name == "shutdown":
             self.finished.set()
             return 200, {"state": "stopping"}
@@ -121,10 +141,18 @@ class LocalCloud:
         self.cloud.clock.advance(seconds)
         return 200, {"time": self.cloud.clock.now().isoformat()}
 
-    def _provision(self, assembly: Any) -> tuple[int, dict[str, Any]]:
+    def _update(self, assembly: Any) -> tuple[int, dict[str, Any]]:
         if not isinstance(assembly, str):
             return 400, {"error": 'provision wants {"assembly": the directory of a cloud assembly}'}
-        return 501, {"error": "provision.py is not there yet"}
+        if self._provisioning.locked():
+            return 409, {"error": "another update is in progress"}
+        before = self.state
+        try:
+            return 200, {"stacks": self.provision(Path(assembly))}
+        except (AssemblyError, ProvisionError) as error:
+            if before == "ready":  # it still is: the update was rolled back
+                self.state = before
+            return 422, {"error": str(error)}
 
 
 def free_port(port: int, what: str) -> int:
@@ -137,3 +165,78 @@ def free_port(port: int, what: str) -> int:
             raise PortTaken(port, what) from error
         found: int = probe.getsockname()[1]
     return found
+
+
+def write_state(running: LocalCloud, env: str) -> Path:
+    """Write `local.json`: where the cloud answers and the developer's keys; readable by its owner only."""
+    cloud = running.cloud
+    developer = cloud.credentials.issue(f"arn:aws:iam::{cloud.account}:user/developer")
+    state = {
+        "pid": os.getpid(),
+        "port": cloud.port,
+        "api_port": cloud.api_port,
+        "region": cloud.region,
+        "account": cloud.account,
+        "access_key": developer.access_key,
+        "secret_key": developer.secret_key,
+        "env": env,
+    }
+    path = running.workdir / "local.json"
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
+        json.dump(state, file, indent=2)
+    fresh.replace(path)
+    return path
+
+
+def serve(assembly: Path, port: int, workdir: Path, env: str) -> int:
+    """Start, provision, serve until SIGTERM, SIGINT or a shutdown call; the exit status."""
+    _exit_on_signals()
+    running = LocalCloud(workdir, port)
+    state: Path | None = None
+    try:
+        with running:
+            running.provision(assembly)
+            state = write_state(running, env)
+            running.finished.wait()
+    except PortTaken as error:
+        return _failed(str(error.strerror))
+    except (AssemblyError, ProvisionError) as error:
+        return _failed(str(error))
+    finally:
+        if state is not None:
+            state.unlink(missing_ok=True)
+    return 0
+
+
+def _exit_on_signals() -> None:
+    def leave(number: int, frame: FrameType | None) -> None:
+        # a second signal must not break the clean-up that the first one began
+        for each in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(each, signal.SIG_IGN)
+        raise SystemExit(0)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, leave)
+
+
+def _failed(reason: str) -> int:
+    sys.stderr.write(f"{reason}\n")
+    return 1
+
+
+def main() -> int:
+    """Parse the command line and serve."""
+    parser = argparse.ArgumentParser(prog="python -m infra.local.cloud", description=__doc__)
+    parser.add_argument("--assembly", type=Path, required=True, help="the synthesized cloud assembly (cdk.out)")
+    parser.add_argument("--port", type=int, default=4566, help="the AWS APIs; the HTTP API takes the next port")
+    parser.add_argument("--workdir", type=Path, default=Path(".perennial"), help="state, code and logs of this run")
+    parser.add_argument("--env", default="dev", help="the environment of the assembly, for those who read local.json")
+    asked = parser.parse_args()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    return serve(asked.assembly, asked.port, asked.workdir, asked.env)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -15,6 +15,7 @@ from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from moto.core.config import default_user_config
+from moto.s3.models import FakeBucket
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug import Request, Response
 
@@ -42,6 +43,9 @@ def service_of(request: Request) -> str:
 def prepare_moto(port: int) -> None:
     """Point moto's own calls at this cloud and make its Step Functions really execute."""
     os.environ["MOTO_PORT"] = str(port)
+    # S3 accepts a logging configuration and only then fails to deliver if the target's policy forbids it; the policy
+    # is a resource of its own that CloudFormation makes later
+    FakeBucket._log_permissions_enabled_policy = staticmethod(lambda target_bucket, target_prefix: True)
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
 
 

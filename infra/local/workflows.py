@@ -15,8 +15,9 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from moto.core.exceptions import AWSError
 from moto.stepfunctions.exceptions import ValidationException
-from moto.stepfunctions.parser import quotas
+from moto.stepfunctions.parser import api, quotas
 from moto.stepfunctions.parser.api import ExecutionStatus, InvalidDefinition, StateMachineAlreadyExists
 from moto.stepfunctions.parser.asl.eval.environment import Environment
 from moto.stepfunctions.parser.asl.eval.program_state import ProgramStopped, ProgramTimedOut
@@ -58,6 +59,7 @@ class Workflows:
         workflow_tasks.apply(self._patches)
         self._everywhere(boto_client.boto_client_for, self.client)
         self._everywhere(quotas.is_within_size_quota, workflow_tasks.within_quota)
+        self._error_names()
         self._backend()
         self._endings()
 
@@ -108,6 +110,12 @@ class Workflows:
             retries={"total_max_attempts": 1}, read_timeout=1000, max_pool_connections=64, parameter_validation=False
         )
         return session.client(service, endpoint_url=self._cloud.endpoint, config=config)
+
+    def _error_names(self) -> None:
+        """The interpreter's errors name themselves in `code`, moto's replies read `TYPE`."""
+        for kind in vars(api).values():
+            if isinstance(kind, type) and issubclass(kind, AWSError) and isinstance(vars(kind).get("code"), str):
+                self._patches.replace(kind, "TYPE", kind.code)
 
     def _backend(self) -> None:
         own = StepFunctionsParserBackend

@@ -16,6 +16,8 @@ from infra.constructs.stage_function import function_role
 from infra.layers import ROOT
 
 ALIAS = "live"
+# Lambda's limit on the name of a function.
+_LONGEST = 64
 
 
 class Predict(Construct):
@@ -30,7 +32,7 @@ class Predict(Construct):
         super().__init__(scope, f"Predict{words}")
         self.model = model
         self.role = function_role(self)
-        name = f"{shared.environment.predict_prefix}{model}"
+        name = _function_name(shared, model)
         self.log_group = StageLogGroup(
             self, "Log", environment=shared.environment, log_group_name=f"/aws/lambda/{name}"
         )
@@ -67,3 +69,10 @@ class Predict(Construct):
         acknowledge(function, "A trace would cost more than the prediction it times.", "Serverless-LambdaTracing")
         resource: lambda_.CfnFunction = function.node.default_child
         return resource
+
+
+def _function_name(shared: Shared, model: str) -> str:
+    name = f"{shared.environment.predict_prefix}{model}"
+    if len(name) > _LONGEST:
+        raise ValueError(f"model {model!r}: the name of its function, {name}, is longer than {_LONGEST} characters")
+    return name

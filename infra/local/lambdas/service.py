@@ -15,6 +15,7 @@ from typing import Any
 
 from werkzeug import Request, Response
 
+from infra.local import metric_queries
 from infra.local.context import Cloud
 from infra.local.lambdas.aliases import Aliases
 from infra.local.lambdas.arns import Place, Reference
@@ -35,6 +36,7 @@ from infra.local.lambdas.registry import Registry
 from infra.local.lambdas.sandbox import Machinery, Sandbox
 from infra.local.lambdas.variables import Launcher
 from infra.local.lambdas.watch import Watcher
+from infra.local.patches import Patches
 
 SIGNED_FOR = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/]*/lambda/aws4_request")
 DOWNLOAD = re.compile(r"^/_lambda/([0-9a-f]{64}\.zip)$")
@@ -99,6 +101,8 @@ class LambdaService:
         limits = limits or Limits()
         registry = Registry(Place(cloud.region, cloud.account))
         store = CodeStore(cloud)
+        self._patches = Patches()
+        metric_queries.apply(self._patches)
         self.metrics = Metrics(cloud)
         self.logs = LogWriter(cloud, self.metrics)
         self._machinery = Machinery(cloud, self.logs, Pump(), Watcher())
@@ -124,6 +128,7 @@ class LambdaService:
         self._machinery.pump.stop()
         self.logs.stop()
         self.metrics.stop()
+        self._patches.undo()
 
     def handle(self, request: Request) -> Response | None:
         """Answer what is signed for Lambda, and downloads of code."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.local.resources.base import Handler, Made, Place, Properties, changed, document, gone_is_fine, pick
+from infra.local.resources.base import Handler, Made, Place, Properties, ResourceError, changed, document, gone_is_fine, pick
 
 
 def _tagged(kind: str, props: Properties) -> list[Any] | None:
@@ -245,10 +245,15 @@ class FlowLog(Handler):
     def create(self, place: Place, props: Properties) -> Made:
         """Create it."""
         wanted = {name: item for name, item in props.items() if name not in {"Tags", "ResourceId"}}
+        if props.get("LogDestinationType") == "s3":
+            # moto takes a folder within the bucket for a part of the bucket's name
+            wanted["LogDestination"] = props["LogDestination"].partition("/")[0]
         tags = _tagged("vpc-flow-log", props)
         reply = place.call(
             "ec2", "create_flow_logs", ResourceIds=[props["ResourceId"]], TagSpecifications=tags, **wanted
         )
+        if reply.get("Unsuccessful"):
+            raise ResourceError(reply["Unsuccessful"][0]["Error"]["Message"])
         made = reply["FlowLogIds"][0]
         return Made(made, {"Id": made})
 

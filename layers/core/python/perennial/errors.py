@@ -63,9 +63,18 @@ class EstimatorUnknown(Refused):
     """The model spec names an algorithm that Perennial does not have."""
 
 
+# Retraining
+class FlightUnknown(Refused):
+    """The training of this name is not the one that the governor started for this model."""
+
+
 # Registry and deployment
 class VersionUnknown(Refused):
     """No such version of this model is in the registry."""
+
+
+class VersionRefused(Refused):
+    """This model version failed its gates: it is kept for the record, and never deployed."""
 
 
 class BundleInvalid(Refused):
@@ -82,6 +91,10 @@ class PublishFailed(Refused):
 
 class SmokeFailed(Refused):
     """The published version does not answer the golden rows as it did in training."""
+
+
+class AliasMoved(Refused):
+    """Someone else moved the alias during this rollout: whose version is to serve is for a person to say."""
 
 
 class LedgerBroken(PerennialError):

@@ -115,6 +115,14 @@ class RolloutEnded(Message):
     as_of: datetime
 
 
+class RetrainDeclined(Message):
+    """The governor was asked for a training and decided against it."""
+
+    model: str
+    reason: str
+    as_of: datetime
+
+
 # ---- retrain
 
 

@@ -11,6 +11,11 @@ from typing import Self
 from pydantic import BaseModel, ConfigDict
 
 
+def set_before_import(name: str, value: str) -> None:
+    """Set a variable that a native library reads when it is loaded, unless the environment has set it already."""
+    os.environ.setdefault(name, value)
+
+
 class Settings(BaseModel):
     """What every stage knows about where it runs."""
 

@@ -200,7 +200,7 @@ def metric_of(quality: Quality) -> str | None:
 
 
 def own_properties(custom: list[CustomProperty], known: set[str], where: str) -> dict[str, Any]:
-    """Custom properties by name. Raises ValueError for one that is neither known nor dotted: it is probably misspelt."""
+    """Custom properties by name. Raises ValueError for one neither known nor dotted: it is probably misspelt."""
     found: dict[str, Any] = {}
     for entry in custom:
         if entry.property in found:

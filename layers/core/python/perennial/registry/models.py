@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
@@ -53,11 +53,11 @@ class ModelVersion(_Entry):
 
 
 class Champion(_Entry):
-    """One change of what serves: `version` (None: nothing) in place of `former`, as the `seq`-th change of the model."""
+    """One change of what serves: `version` (None: nothing) in place of `former`; `seq` counts a model's changes."""
 
     model: str
     seq: int
-    version: int | None
+    version: int | None = None
     former: int | None = None
     at: Instant
     why: str = ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -159,7 +158,7 @@ class Registry:
         self.items.transact(*actions)
         return entry
 
-    def _state(self, model: str, version: int, state: str, allowed: tuple[str, str]) -> Mapping[str, Any]:
+    def _state(self, model: str, version: int, state: str, allowed: tuple[str, str]) -> dict[str, Any]:
         return self.items.update_action(
             model_pk(model),
             version_sk(version),
@@ -169,7 +168,7 @@ class Registry:
             {"#state": "state"},
         )
 
-    def _advance(self, model: str, latest: int) -> Mapping[str, Any]:
+    def _advance(self, model: str, latest: int) -> dict[str, Any]:
         condition = "latest = :latest" if latest else ABSENT
         values = {":latest": latest} if latest else None
         return self.items.update_action(model_pk(model), "HEAD", {"latest": latest + 1}, condition, values)

@@ -1,1 +1,4 @@
-"""Training: named dataset versions in, one verified ONNX graph out."""
+"""Training: named dataset versions in, one verified ONNX graph out.
+
+request → data (features, label) → split → pipeline (fitted) → export (one graph) → parity (the gate) → golden → run.
+"""

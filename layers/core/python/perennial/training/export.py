@@ -7,98 +7,111 @@ from typing import Any
 
 import numpy as np
 import onnx
+from onnx import TensorProto, helper
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType, StringTensorType
 from sklearn.pipeline import Pipeline
 
-from perennial.training.data import Feature
+from perennial.errors import ParityFailed
+from perennial.training.features import Feature
+from perennial.training.trees import floor32, next32, trees_of
 
+# Old enough for any onnxruntime that a team may bring, new enough for missing values in trees.
 OPSET = {"": 17, "ai.onnx.ml": 3}
+IR_VERSION = 8
 
 
 def export(pipeline: Pipeline, features: Sequence[Feature], task: str) -> bytes:
     """The fitted pipeline as a serialized ONNX model.
 
-    One input per feature, named as the feature, shape [n, 1], float32 or string. One output: `probabilities`
-    float32 [n, classes], or `prediction` float32 [n, 1] for a regression.
+    One input per feature under its tensor name, shape [n, 1], float32 or string. One output: `probabilities` float32
+    [n, classes], or `prediction` float32 [n, 1] for a regression.
     """
+    model = convert(pipeline, features, task)
+    lower_thresholds(model, pipeline)
+    return finish(model, task)
+
+
+def convert(pipeline: Pipeline, features: Sequence[Feature], task: str) -> Any:
+    """What the converter makes of the pipeline, as it is (onnx.ModelProto)."""
     types = [
         (feature.tensor, StringTensorType([None, 1]) if feature.kind == "category" else FloatTensorType([None, 1]))
         for feature in features
     ]
     options = None if task == "regression" else {id(pipeline): {"zipmap": False}}
-    model = to_onnx(pipeline, initial_types=types, options=options, target_opset=OPSET)
-    _lower_thresholds(model, pipeline)
-    _keep_one_output(model, "prediction" if task == "regression" else "probabilities")
-    _rename(model, {feature.tensor: feature.name for feature in features})
+    return to_onnx(pipeline, initial_types=types, options=options, target_opset=OPSET, name="model")
+
+
+def lower_thresholds(model: Any, pipeline: Pipeline) -> None:
+    """Set the split thresholds of tree nodes to the greatest float32 that is not above the fitted float64 ones.
+
+    The converter rounds to the nearest, and then rows between the two go the wrong way. Raises ParityFailed when the
+    converted thresholds are not the fitted ones in the fitted order.
+    """
+    trees = trees_of(pipeline)
+    if not trees:
+        return
+    floors = np.concatenate([floor32(tree.threshold) for tree in trees])
+    (node,) = (node for node in model.graph.node if node.op_type.startswith("TreeEnsemble"))
+    values = next(attribute for attribute in node.attribute if attribute.name == "nodes_values")
+    converted = np.array(values.floats, dtype=np.float32)
+    if len(converted) != len(floors) or not ((converted == floors) | (converted == next32(floors))).all():
+        raise ParityFailed("the converter did not write the fitted split thresholds in the fitted order")
+    values.ClearField("floats")
+    values.floats.extend(floors.tolist())
+
+
+def finish(model: Any, task: str) -> bytes:
+    """One output in float32 under its public name, no dead nodes, names and metadata that depend on nothing else."""
+    public = "prediction" if task == "regression" else "probabilities"
+    graph = model.graph
+    kept = graph.output[-1]
+    classes = kept.type.tensor_type.shape.dim[-1].dim_value if task != "regression" else 1
+    _prune(graph, kept.name)
+    _rename(graph)
+    graph.node.append(helper.make_node("Cast", [_last(graph)], [public], name="out", to=TensorProto.FLOAT))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info(public, TensorProto.FLOAT, [None, classes or None]))
+    del graph.value_info[:]
+    model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "perennial", "", ""
-    model.graph.name = "model"
-    onnx.checker.check_model(model)
+    graph.name, graph.doc_string = "model", ""
+    onnx.checker.check_model(model, full_check=True)
     serialized: bytes = model.SerializeToString(deterministic=True)
     return serialized
 
 
-def split_thresholds(pipeline: Pipeline) -> np.ndarray[Any, Any]:
-    """Every split threshold of a tree model as scikit-learn holds it, float64, sorted; empty for others."""
-    model = pipeline.named_steps["model"]
-    found: set[float] = set()
-    if hasattr(model, "_predictors"):
-        for tree in (tree for stage in model._predictors for tree in stage):
-            found |= set(tree.nodes["num_threshold"][tree.nodes["is_leaf"] == 0].tolist())
-    elif hasattr(model, "estimators_"):
-        for tree in model.estimators_:
-            found |= set(tree.tree_.threshold[tree.tree_.children_left >= 0].tolist())
-    return np.array(sorted(value for value in found if np.isfinite(value)), dtype=np.float64)
+def _prune(graph: Any, output: str) -> None:
+    """Drop what `output` does not depend on (the predicted class, which serving reads off the probabilities)."""
+    needed, kept = {output}, []
+    for node in reversed(graph.node):
+        if needed & set(node.output):
+            needed |= set(node.input)
+            kept.append(node)
+    kept.reverse()
+    del graph.node[:]
+    graph.node.extend(kept)
+    initializers = [tensor for tensor in graph.initializer if tensor.name in needed]
+    del graph.initializer[:]
+    graph.initializer.extend(initializers)
+    # the wanted tensor is the last output of the last node
+    graph.node[-1].output[-1] = output
 
 
-def floor32(values: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    """The greatest float32 that is not above each float64 value."""
-    nearest = values.astype(np.float32)
-    below = np.nextafter(nearest, np.float32(-np.inf))
-    lowered: np.ndarray[Any, Any] = np.where(nearest.astype(np.float64) <= values, nearest, below)
-    return lowered
+def _rename(graph: Any) -> None:
+    """Number the inner tensors and nodes, so that no name can be that of a feature or of the output."""
+    names = {tensor.name: f"_c{index}" for index, tensor in enumerate(graph.initializer)}
+    for tensor in graph.initializer:
+        tensor.name = names[tensor.name]
+    for index, node in enumerate(graph.node):
+        node.name, node.doc_string = f"_n{index}", ""
+        node.input[:] = [names.get(name, name) for name in node.input]
+        for place, name in enumerate(node.output):
+            if name:
+                names[name] = f"_t{index}_{place}"
+                node.output[place] = names[name]
 
 
-def _lower_thresholds(model: Any, pipeline: Pipeline) -> None:
-    """Round split thresholds down to float32.
-
-    A float32 input x satisfies x <= t for a float64 threshold t exactly when x <= floor32(t); the converter rounds to
-    the nearest or up, which sends rows beside a threshold the wrong way.
-    """
-    thresholds = split_thresholds(pipeline)
-    floors = floor32(thresholds)
-    ceilings = np.where(floors.astype(np.float64) == thresholds, floors, np.nextafter(floors, np.float32(np.inf)))
-    lowered = {float(c): float(f) for c, f in zip(ceilings, floors, strict=True) if c != f}
-    exact = {float(f) for f in floors}
-    for node in model.graph.node:
-        if not node.op_type.startswith("TreeEnsemble"):
-            continue
-        attributes = {attribute.name: attribute for attribute in node.attribute}
-        modes = [mode.decode() for mode in attributes["nodes_modes"].strings]
-        values = list(attributes["nodes_values"].floats)
-        for index, (value, mode) in enumerate(zip(values, modes, strict=True)):
-            if mode != "LEAF" and value in lowered and value not in exact:
-                values[index] = lowered[value]
-        del attributes["nodes_values"].floats[:]
-        attributes["nodes_values"].floats.extend(values)
-
-
-def _keep_one_output(model: Any, name: str) -> None:
-    """Keep the last output (probabilities, or the only one) under the name `name`; drop the label."""
-    kept = model.graph.output[-1]
-    old = kept.name
-    for output in list(model.graph.output)[:-1]:
-        model.graph.output.remove(output)
-    if old != name:
-        _rename(model, {old: name})
-
-
-def _rename(model: Any, names: dict[str, str]) -> None:
-    taken = {output for node in model.graph.node for output in node.output} - set(names)
-    # a feature may bear the name of an inner tensor: that one steps aside
-    names = names | {inner: f"inner_{index}_" for index, inner in enumerate(sorted(taken & set(names.values())))}
-    for value in [*model.graph.input, *model.graph.output]:
-        value.name = names.get(value.name, value.name)
-    for node in model.graph.node:
-        node.input[:] = [names.get(value, value) for value in node.input]
-        node.output[:] = [names.get(value, value) for value in node.output]
+def _last(graph: Any) -> str:
+    name: str = graph.node[-1].output[-1]
+    return name

@@ -1,11 +1,24 @@
-"""The scikit-learn pipeline of a model spec."""
+"""The scikit-learn pipeline of a model spec, fitted on the dtypes that serving sends.
+
+Preparation is chosen so that float32 arithmetic in the graph gives what scikit-learn gives, not only nearly:
+
+- trees take numbers as they are. Histogram boosting takes missing values too; the forest gets medians, since its
+  conversion knows no missing values. Categories become ordinals; an unseen one goes where missing values go
+  (histogram boosting) or below all others (forest).
+- linear models get medians, scaled by powers of two about a float32 centre: both are exact in float32, where the usual
+  scaling loses a column like the year (mean 2013, sd ½). Their sums are then taken in float64. Categories become one
+  column each for the most frequent; rare and unseen ones are all zeros.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from skl2onnx.sklapi import CastTransformer
 from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     HistGradientBoostingClassifier,
@@ -13,16 +26,19 @@ from sklearn.ensemble import (
     RandomForestClassifier,
     RandomForestRegressor,
 )
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.impute import SimpleImputer
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from sklearn.utils._param_validation import InvalidParameterError
 
 from perennial.catalog.model import ModelSpec
-from perennial.errors import TrainingDataInvalid
-from perennial.training.data import Feature
+from perennial.errors import CatalogInvalid, EstimatorUnknown
+from perennial.training.features import Feature
 
-# Early stopping is off: it would hold out random rows of its own. A forest predicts with one job, or last bits differ.
+Array = np.ndarray[Any, Any]
+
 _CLASSIFIERS: dict[str, Callable[..., Any]] = {
     "hist_gradient_boosting": HistGradientBoostingClassifier,
     "random_forest": RandomForestClassifier,
@@ -33,50 +49,111 @@ _REGRESSORS: dict[str, Callable[..., Any]] = {
     "random_forest": RandomForestRegressor,
     "ridge": Ridge,
 }
-_FIXED: dict[str, dict[str, Any]] = {
+# Early stopping would hold out rows of its own, at random; a forest without limits makes a graph of 100 MB.
+_DEFAULTS: dict[str, dict[str, Any]] = {
     "hist_gradient_boosting": {"early_stopping": False},
-    "random_forest": {"n_jobs": 1},
+    "random_forest": {"max_depth": 12, "min_samples_leaf": 5},
+    "logistic_regression": {"max_iter": 1000},
+    "ridge": {},
 }
-_DEFAULTS: dict[str, dict[str, Any]] = {"logistic_regression": {"max_iter": 1000}, "random_forest": {"max_depth": 12}}
+# Given by Perennial, or refused since the graph or the same bytes twice could not be had: a forest that predicts on
+# several threads differs in its last bits; native categories convert silently wrong.
+_RESERVED = {"random_state", "n_jobs", "verbose", "warm_start", "categorical_features", "scoring"}
+
+# One-hot columns per category feature, and how often a category must be seen to get one.
+MOST_COLUMNS = 64
+LEAST_SEEN = 10
 
 
-def build_pipeline(spec: ModelSpec, features: Sequence[Feature]) -> Pipeline:
-    """An unfitted pipeline over a frame with one column per tensor. Raises TrainingDataInvalid for unknown params."""
+def estimator_of(spec: ModelSpec, seed: int) -> Any:
+    """The unfitted estimator. Raises EstimatorUnknown, and CatalogInvalid for a parameter that it does not take."""
     algorithm = spec.train.algorithm
-    linear = algorithm in {"logistic_regression", "ridge"}
+    known = _REGRESSORS if spec.task == "regression" else _CLASSIFIERS
+    if algorithm not in known:
+        raise EstimatorUnknown(f"model {spec.name}: no {algorithm} for a {spec.task} task; there are {sorted(known)}")
+    estimator = known[algorithm]()
+    allowed = set(estimator.get_params()) - _RESERVED
+    for name in spec.train.params:
+        if name not in allowed:
+            raise CatalogInvalid(f"model {spec.name}: train.params has {name!r}; {algorithm} takes {sorted(allowed)}")
+    fixed: dict[str, Any] = {"random_state": seed} | ({"n_jobs": 1} if algorithm == "random_forest" else {})
+    return estimator.set_params(**_DEFAULTS[algorithm], **spec.train.params, **fixed)
+
+
+def fit(spec: ModelSpec, features: Sequence[Feature], frame: pd.DataFrame, label: Array, seed: int) -> Pipeline:
+    """The fitted pipeline `prepare` → (`widen` →) `model` over a frame with one column per tensor.
+
+    Fitted step by step, since the scaler's parameters are rounded before the model sees what it scales.
+    """
+    estimator = estimator_of(spec, seed)
+    linear = isinstance(estimator, LogisticRegression | Ridge)
+    prepare = _preparation(spec.train.algorithm, features, frame, linear=linear).fit(frame)
+    steps: list[tuple[str, Any]] = [("prepare", prepare)]
+    if linear:
+        _round_scaler(prepare)
+        steps.append(("widen", CastTransformer(dtype=np.float64).fit(prepare.transform(frame))))
+    prepared = Pipeline(steps).transform(frame)
+    try:
+        with warnings.catch_warnings():
+            # reported in training.json as the number of iterations; a log line tells nobody
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            estimator.fit(prepared, label)
+    except InvalidParameterError as error:
+        raise CatalogInvalid(f"model {spec.name}: train.params: {error}") from error
+    return Pipeline([*steps, ("model", estimator)])
+
+
+def prepared_order(features: Sequence[Feature]) -> list[Feature]:
+    """The features in the order of the prepared columns that tree models see: numbers and booleans, then categories."""
+    return sorted(features, key=lambda feature: feature.kind == "category")
+
+
+def categories_of(pipeline: Pipeline) -> list[Array]:
+    """Categories by ordinal, one array per category feature, as tree models see them."""
+    encoder = pipeline.named_steps["prepare"].named_transformers_.get("category")
+    return [] if encoder is None else list(encoder.categories_)
+
+
+def _preparation(
+    algorithm: str, features: Sequence[Feature], frame: pd.DataFrame, *, linear: bool
+) -> ColumnTransformer:
     numbers = [feature.tensor for feature in features if feature.kind != "category"]
     categories = [feature.tensor for feature in features if feature.kind == "category"]
-    steps = []
+    steps: list[tuple[str, Any, list[str]]] = []
     if numbers:
-        steps.append(("number", _numbers(algorithm), numbers))
-    if categories:
-        steps.append(("category", _categories(linear=linear), categories))
-    prepared = ColumnTransformer(steps, sparse_threshold=0.0)
-    return Pipeline([("prepare", prepared), ("model", _estimator(spec))])
+        steps.append(("number", _numbers(algorithm, linear=linear), numbers))
+    if categories and linear:
+        frequent = [_frequent(frame[name].to_numpy()) for name in categories]
+        encoder = OneHotEncoder(
+            categories=frequent, handle_unknown="ignore", sparse_output=False, dtype=np.float32
+        )
+        steps.append(("category", encoder, categories))
+    elif categories:
+        unknown = np.nan if algorithm == "hist_gradient_boosting" else -1
+        ordinal = OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=unknown, dtype=np.float32)
+        steps.append(("category", ordinal, categories))
+    return ColumnTransformer(steps, sparse_threshold=0.0)
 
 
-def _numbers(algorithm: str) -> Any:
-    """Histogram boosting takes missing values as they are; the others get the median, linear ones scaled."""
+def _numbers(algorithm: str, *, linear: bool) -> Any:
     if algorithm == "hist_gradient_boosting":
         return "passthrough"
-    if algorithm == "random_forest":
-        return SimpleImputer(strategy="median", keep_empty_features=True)
-    return make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
+    imputer = SimpleImputer(strategy="median", keep_empty_features=True)
+    return make_pipeline(imputer, StandardScaler()) if linear else imputer
 
 
-def _categories(*, linear: bool) -> Any:
-    if linear:
-        return OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
-    return OrdinalEncoder(handle_unknown="use_encoded_value", unknown_value=-1, dtype=np.float32)
+def _frequent(column: Array) -> list[str]:
+    """The categories that get a column, sorted: at most 64, each seen 10 times; at least the most frequent one."""
+    values, counts = np.unique(column.astype(str), return_counts=True)
+    order = np.lexsort((values, -counts))[:MOST_COLUMNS]
+    kept = [int(index) for index in order if counts[index] >= LEAST_SEEN] or [int(order[0])]
+    return sorted(str(values[index]) for index in kept)
 
 
-def _estimator(spec: ModelSpec) -> Any:
-    algorithm, known = spec.train.algorithm, _REGRESSORS if spec.task == "regression" else _CLASSIFIERS
-    if algorithm not in known:
-        raise TrainingDataInvalid(f"model {spec.name}: {algorithm} does not do {spec.task}")
-    arguments = {**_DEFAULTS.get(algorithm, {}), **spec.train.params, **_FIXED.get(algorithm, {})}
-    try:
-        estimator = known[algorithm](random_state=spec.train.seed, **arguments)
-    except TypeError as error:
-        raise TrainingDataInvalid(f"model {spec.name}: train.params: {error}") from error
-    return estimator
+def _round_scaler(prepare: ColumnTransformer) -> None:
+    number = prepare.named_transformers_.get("number")
+    if number is None:
+        return
+    scaler = number[-1]
+    scaler.mean_ = scaler.mean_.astype(np.float32).astype(np.float64)
+    scaler.scale_ = np.exp2(np.clip(np.round(np.log2(scaler.scale_)), -100, 100))

@@ -3,67 +3,85 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from perennial.errors import TrainingDataInvalid
-from perennial.training.data import Rows
+from perennial.training.data import Rows, without_unseen_classes
 
-BLOCKS = 30
-
-
-def days_of(rows: Rows) -> np.ndarray[Any, Any]:
-    """The block of each row: its day (datetime64[D]) by event time, else one of 30 hash blocks (int64)."""
-    if rows.time is not None:
-        return rows.time.astype("datetime64[D]")
-    return (_hashes(rows, seed=0) % BLOCKS).astype(np.int64)
+Array = np.ndarray[Any, Any]
 
 
-def holdout_mask(rows: Rows, share: float, seed: int) -> np.ndarray[Any, Any]:
-    """True for held-out rows: the last whole days that make up at least `share` of the rows.
+@dataclass(frozen=True)
+class Split:
+    """The two sides, and how they were told apart (JSON)."""
 
-    Without event time: per class the rows with the smallest seeded hash of their content, which does not depend on
-    the order of rows or files. Raises TrainingDataInvalid when a side would be empty or lack a class.
+    train: Rows
+    holdout: Rows
+    evidence: dict[str, Any]
+
+
+def split(rows: Rows, share: float, seed: int) -> Split:
+    """Hold out about `share` of the rows: the last whole days, else a seeded stratified choice by content.
+
+    Raises TrainingDataInvalid when a side has no rows, or lacks a class that a verdict needs.
     """
-    mask = _by_time(rows, share) if rows.time is not None else _by_hash(rows, share, seed)
-    for side, chosen in (("training", ~mask), ("held-out", mask)):
-        if not chosen.any():
-            raise TrainingDataInvalid(f"no rows are left for the {side} side of the split")
-        if rows.classes is not None and len(np.unique(rows.label[chosen])) < 2:
-            raise TrainingDataInvalid(f"the {side} rows have one class only; more data is needed")
-    return mask
+    days = None if rows.time is None else rows.time.astype("datetime64[D]")
+    if days is not None and len(np.unique(days)) > 1:
+        first = first_held_out_day(days, share)
+        mask = days >= first
+        evidence: dict[str, Any] = {"by": "time", "holdout_from": str(first), "last_day": str(days.max())}
+    else:
+        mask = hash_mask(rows, share, seed)
+        evidence = {"by": "hash", "seed": seed}
+    train, holdout = rows.take(~mask), rows.take(mask)
+    for side, name in ((train, "training"), (holdout, "held-out")):
+        _check_side(side, name, evidence)
+    train, holdout = without_unseen_classes(train, holdout)
+    return Split(train, holdout, evidence | {"holdout_share": round(len(holdout) / len(rows), 6)})
 
 
-def _by_time(rows: Rows, share: float) -> np.ndarray[Any, Any]:
-    days = days_of(rows)
+def first_held_out_day(days: Array, share: float) -> Array:
+    """The day (datetime64[D]) from which on rows are held out; the choice of whole days that comes nearest to `share`.
+
+    `days` has at least two distinct values; each side gets at least one.
+    """
     unique, counts = np.unique(days, return_counts=True)
-    if len(unique) < 2:
-        raise TrainingDataInvalid(f"all rows are of one day ({unique[0]}); a split by time needs at least two")
-    from_end = np.cumsum(counts[::-1])[::-1]
-    enough = np.flatnonzero(from_end >= share * len(days))
-    first = max(int(enough[-1]), 1)
-    mask: np.ndarray[Any, Any] = days >= unique[first]
-    return mask
+    shares = np.cumsum(counts[::-1])[::-1][1:] / len(days)
+    chosen: Array = unique[1 + int(np.argmin(np.abs(shares - share)))]
+    return chosen
 
 
-def _by_hash(rows: Rows, share: float, seed: int) -> np.ndarray[Any, Any]:
-    hashes = _hashes(rows, seed)
-    mask = np.zeros(len(hashes), dtype=bool)
-    strata = rows.label if rows.classes is not None else np.zeros(len(hashes), dtype=np.int64)
+def hash_mask(rows: Rows, share: float, seed: int) -> Array:
+    """True for the rows with the smallest seeded hashes of their class.
+
+    The hash is over content, so equal rows fall on the same side and neither the order of rows nor of files matters.
+    """
+    hashes = content_hashes(rows, seed)
+    strata = rows.label if rows.classes is not None else np.zeros(len(rows), dtype=np.int64)
+    mask = np.zeros(len(rows), dtype=bool)
     for stratum in np.unique(strata):
-        members = np.flatnonzero(strata == stratum)
-        ordered = members[np.argsort(hashes[members], kind="stable")]
-        mask[ordered[: round(share * len(members))]] = True
+        members = hashes[strata == stratum]
+        wanted = max(1, round(share * len(members))) if len(members) > 1 else 0
+        if wanted:
+            mask[strata == stratum] = members <= np.sort(members)[wanted - 1]
     return mask
 
 
-def _hashes(rows: Rows, seed: int) -> np.ndarray[Any, Any]:
-    """A seeded 64-bit hash per row over features and label; equal rows are told apart by their count so far."""
-    frame = rows.features.assign(label=rows.label)
-    key = hashlib.sha256(str(seed).encode()).hexdigest()[:16]
-    content = pd.util.hash_pandas_object(frame, index=False, hash_key=key)
-    repeated = content.groupby(content).cumcount()
-    both = pd.DataFrame({"content": content, "repeated": repeated})
-    return pd.util.hash_pandas_object(both, index=False, hash_key=key).to_numpy()
+def content_hashes(rows: Rows, seed: int) -> Array:
+    """A seeded 64-bit hash per row over its features and label."""
+    key = hashlib.sha256(f"split {seed}".encode()).hexdigest()[:16]
+    frame = rows.features.assign(__label__=rows.label)
+    hashes: Array = pd.util.hash_pandas_object(frame, index=False, hash_key=key).to_numpy()
+    return hashes
+
+
+def _check_side(side: Rows, name: str, evidence: dict[str, Any]) -> None:
+    if len(side) == 0:
+        raise TrainingDataInvalid(f"no rows are left for the {name} side of the split by {evidence['by']}")
+    if side.classes is not None and len(np.unique(side.label)) < 2:
+        where = f" (from {evidence['holdout_from']})" if name == "held-out" and "holdout_from" in evidence else ""
+        raise TrainingDataInvalid(f"the {name} rows{where} have one class only: {side.classes[int(side.label[0])]!r}")

@@ -1,0 +1,32 @@
+"""Stage evaluate: metrics, gates, comparison with the champion; the verdict and its evidence."""
+
+from __future__ import annotations
+
+from perennial.catalog.load import load_catalog
+from perennial.evaluation.run import evaluate
+from perennial.events import EvaluateOutput, RunInput
+from perennial.governance.ledger import Ledger
+from perennial.registry import Registry
+from perennial.settings import EvaluateSettings
+from perennial.stage import stage
+from perennial.storage.items import Items
+from perennial.storage.objects import Objects
+from perennial.training.run import workspace
+
+
+def run(message: RunInput) -> EvaluateOutput:
+    """Judge a run; a candidate that fails its gates is an answer, not an error."""
+    settings = EvaluateSettings.from_environment()
+    objects, items = Objects(settings.data_bucket), Items(settings.registry_table)
+    spec = load_catalog(settings.catalog_bucket, settings.catalog_key).model(message.model)
+    record = evaluate(spec, message.run, objects, Registry(items).champion(message.model))
+    key = workspace(message.run) + "evaluation.json"
+    objects.put_json(key, record)
+    evidence = {name: record[name] for name in ("run", "passed", "metrics", "gates", "champion", "comparison")}
+    ledger = Ledger(Objects(settings.ledger_bucket), items)
+    subject, idempotency = f"model/{message.model}", f"gated/{message.run}"
+    ledger.append(subject, "gated", key=idempotency, at=message.as_of, actor="evaluate", evidence=evidence)
+    return EvaluateOutput(model=message.model, run=message.run, passed=record["passed"], evaluation_key=key)
+
+
+lambda_handler = stage("evaluate", RunInput, run)

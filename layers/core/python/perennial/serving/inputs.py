@@ -1,0 +1,213 @@
+"""The model's inputs: values of a request checked one by one, then laid out as the graph takes them.
+
+Numbers and booleans go to the graph as float32 with NaN for a missing value, categories as text with "" for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from perennial.serving.errors import RequestRefused
+
+Array = np.ndarray[Any, Any]
+
+_FLOAT32 = float(np.finfo(np.float32).max)
+_FLOAT16 = 65504.0
+INTEGERS = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
+FLOATS = frozenset({"FP16", "FP32", "FP64"})
+# What a value of a datatype may be. The graph computes in float32: what does not fit is refused, not made infinite.
+RANGES: dict[str, tuple[float, float]] = {
+    **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
+    **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
+    "FP16": (-_FLOAT16, _FLOAT16),
+    "FP32": (-_FLOAT32, _FLOAT32),
+    "FP64": (-_FLOAT32, _FLOAT32),
+}
+_ACCEPTED: dict[str, frozenset[str]] = {
+    "FP64": FLOATS | INTEGERS,
+    "INT64": FLOATS | INTEGERS,  # a whole number is one in either notation: pandas makes FP64 of integers with nulls
+    "BOOL": frozenset({"BOOL"}),
+    "BYTES": frozenset({"BYTES"}),
+}
+_NUMERIC = frozenset({int, float})
+MAX_TEXT = 10_000
+_SHOWN = 40
+
+
+class Input:
+    """One input of the model. `datatype` is its v2 datatype, `accepted` those it may arrive in.
+
+    `cell` is the array of a one-row request, kept between requests because a fresh one costs as much as its checks.
+    """
+
+    __slots__ = ("accepted", "cell", "datatype", "name", "tensor")
+
+    def __init__(self, name: str, datatype: str, tensor: str, cell: Array) -> None:
+        self.name = name
+        self.datatype = datatype
+        self.tensor = tensor
+        self.accepted = _ACCEPTED[datatype]
+        self.cell = cell
+
+    def one(self, value: Any, datatype: str) -> Array:
+        """The array [1, 1] of a single value, valid until the next call. Raises RequestRefused."""
+        raise NotImplementedError
+
+    def many(self, values: Sequence[Any], datatype: str) -> Array:
+        """The array [n, 1] of a column. Raises RequestRefused, naming the first row that is wrong."""
+        raise NotImplementedError
+
+    def refused(self, row: int, value: Any, reason: str) -> RequestRefused:
+        """The error for one value; rows are counted from 0, as tensors are."""
+        return RequestRefused(f"input {self.name!r}, row {row}: {shown(value)} {reason}")
+
+
+class Number(Input):
+    """FP64 or INT64 in the signature; float32 in the graph."""
+
+    __slots__ = ("whole",)
+
+    def __init__(self, name: str, datatype: str, tensor: str) -> None:
+        super().__init__(name, datatype, tensor, np.zeros((1, 1), np.float32))
+        self.whole = datatype == "INT64"
+
+    def one(self, value: Any, datatype: str) -> Array:
+        """See Input."""
+        kind = type(value)
+        if kind is float or kind is int:
+            low, high = RANGES[datatype]
+            if low <= value <= high and (kind is int or not (self.whole or datatype in INTEGERS) or value.is_integer()):
+                self.cell[0, 0] = value
+                return self.cell
+        elif value is None:
+            self.cell[0, 0] = np.nan
+            return self.cell
+        raise self._wrong(0, value, datatype)
+
+    def many(self, values: Sequence[Any], datatype: str) -> Array:
+        """See Input."""
+        kinds = set(map(type, values))
+        present = [value for value in values if value is not None] if type(None) in kinds else values
+        kinds.discard(type(None))
+        low, high = RANGES[datatype]
+        # compared in Python, where an integer of any size is exact
+        right = kinds <= _NUMERIC and (not present or (low <= min(present) and max(present) <= high))
+        if right and float in kinds and (self.whole or datatype in INTEGERS):
+            right = all(type(value) is int or value.is_integer() for value in present)
+        if not right:
+            raise self._first_wrong(values, datatype)
+        return np.array(values, np.float64).astype(np.float32).reshape(-1, 1)
+
+    def _first_wrong(self, values: Sequence[Any], datatype: str) -> RequestRefused:
+        for row, value in enumerate(values):
+            try:
+                self.one(value, datatype)
+            except RequestRefused:
+                return self._wrong(row, value, datatype)
+        raise AssertionError("no value of a refused column is wrong")
+
+    def _wrong(self, row: int, value: Any, datatype: str) -> RequestRefused:
+        expected = "a whole number" if self.whole or datatype in INTEGERS else "a number"
+        if type(value) not in _NUMERIC:
+            return self.refused(row, value, f"is not {expected} (null is how a missing value is written)")
+        low, high = RANGES[datatype]
+        if low <= value <= high:
+            return self.refused(row, value, f"is not {expected}")
+        limit = f"{datatype} as this model computes it (float32)" if datatype == "FP64" else datatype
+        return self.refused(row, value, f"is out of the range of {limit}")
+
+
+class Boolean(Input):
+    """BOOL in the signature; 0, 1 or NaN as float32 in the graph."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, tensor: str) -> None:
+        super().__init__(name, "BOOL", tensor, np.zeros((1, 1), np.float32))
+
+    def one(self, value: Any, datatype: str) -> Array:
+        """See Input."""
+        if value is not True and value is not False and value is not None:
+            raise self.refused(0, value, "is not a boolean")
+        self.cell[0, 0] = np.nan if value is None else value
+        return self.cell
+
+    def many(self, values: Sequence[Any], datatype: str) -> Array:
+        """See Input."""
+        if not set(map(type, values)) <= {bool, type(None)}:
+            row = next(row for row, value in enumerate(values) if type(value) not in {bool, type(None)})
+            raise self.refused(row, values[row], "is not a boolean")
+        return np.array(values, np.float32).reshape(-1, 1)
+
+
+class Category(Input):
+    """BYTES in the signature; text in the graph."""
+
+    __slots__ = ()
+
+    def __init__(self, name: str, tensor: str) -> None:
+        super().__init__(name, "BYTES", tensor, np.full((1, 1), "", object))
+
+    def one(self, value: Any, datatype: str) -> Array:
+        """See Input."""
+        self.cell[0, 0] = self._text(0, value)
+        return self.cell
+
+    def many(self, values: Sequence[Any], datatype: str) -> Array:
+        """See Input."""
+        array = np.empty((len(values), 1), object)
+        array[:, 0] = [self._text(row, value) for row, value in enumerate(values)]
+        return array
+
+    def _text(self, row: int, value: Any) -> str:
+        if value is None:
+            return ""
+        if type(value) is not str:
+            raise self.refused(row, value, "is not text")
+        if len(value) > MAX_TEXT:
+            raise self.refused(row, value, f"is longer than {MAX_TEXT} characters")
+        if not value.isascii() and _has_surrogate(value):
+            raise self.refused(row, value, "holds half of a surrogate pair")
+        return value
+
+
+def make_input(name: str, datatype: str, kind: str, tensor: str) -> Input:
+    """The input of a signature entry. Raises ValueError for a kind or datatype that there is not."""
+    if kind == "number" and datatype in {"FP64", "INT64"}:
+        return Number(name, datatype, tensor)
+    if kind == "boolean" and datatype == "BOOL":
+        return Boolean(name, tensor)
+    if kind == "category" and datatype == "BYTES":
+        return Category(name, tensor)
+    raise ValueError(f"input {name!r} is a {kind} of {datatype}, which is none of number, boolean, category")
+
+
+def lay_out(columns: Mapping[str, tuple[Input, str, Sequence[Any]]], rows: int) -> dict[str, Array]:
+    """The graph's feeds for checked-in columns: input name → (input, declared datatype, values). Raises RequestRefused.
+
+    Feeds of a single row are valid until the next call.
+    """
+    if rows == 1:
+        return {spec.tensor: spec.one(values[0], datatype) for spec, datatype, values in columns.values()}
+    return {spec.tensor: spec.many(values, datatype) for spec, datatype, values in columns.values()}
+
+
+def shown(value: Any) -> str:
+    """A value as an error message quotes it: short, on one line, printable, numbers of any length."""
+    if isinstance(value, list | dict):
+        return f"a {type(value).__name__}"
+    if isinstance(value, int) and not isinstance(value, bool) and value.bit_length() > 100:
+        return "a whole number of more than 30 digits"
+    text = repr(value[: _SHOWN + 1] if isinstance(value, str) else value)
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…"
+
+
+def _has_surrogate(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return True
+    return False

@@ -1,0 +1,158 @@
+"""Lambda functions: putting code into them, their published versions, their aliases, and calling them."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from perennial.errors import ModelUnknown, PublishPending
+from perennial.storage.translate import client, translated
+
+LATEST = "$LATEST"
+
+
+@dataclass(frozen=True)
+class Configuration:
+    """What Lambda says of a function or one of its versions.
+
+    `state` is Pending, Active, Inactive or Failed; `update`, of the last change, is Successful, InProgress or Failed.
+    https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+    """
+
+    version: str
+    code_sha256: str
+    revision: str
+    state: str
+    update: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Alias:
+    """Where an alias points; `weights` are shares of calls that go to other versions."""
+
+    version: str
+    revision: str
+    weights: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The answer to a call; `error` is the function's own (it raised, timed out or ran out of memory), else None."""
+
+    executed_version: str
+    error: str | None
+    payload: Any
+
+
+@dataclass(frozen=True)
+class Function:
+    """The Lambda function of this name. Every method raises ModelUnknown when there is none."""
+
+    name: str
+
+    def configuration(self, version: str = LATEST) -> Configuration:
+        """What Lambda says of a version."""
+        with self._calling("get the configuration of", version):
+            return _configuration(
+                client("lambda").get_function_configuration(FunctionName=self.name, Qualifier=version)
+            )
+
+    def update_code(self, bucket: str, key: str, revision: str) -> Configuration:
+        """Put the zip at s3://bucket/key into the function and publish a version of it.
+
+        Raises ConditionFailed when the function is no longer at `revision`, PublishPending while it is being changed.
+        """
+        with self._calling("update the code of"):
+            return _configuration(
+                client("lambda").update_function_code(
+                    FunctionName=self.name, S3Bucket=bucket, S3Key=key, Publish=True, RevisionId=revision
+                )
+            )
+
+    def publish(self, code_sha256: str) -> Configuration:
+        """The published version of the code that the function has now; the last one when nothing changed since.
+
+        Raises PublishPending when the code is not (or not yet) the one with this digest.
+        """
+        try:
+            with self._calling("publish"):
+                return _configuration(client("lambda").publish_version(FunctionName=self.name, CodeSha256=code_sha256))
+        except ClientError as error:
+            # the digest does not match: another change came between
+            if _code(error) == "InvalidParameterValueException":
+                raise PublishPending(f"publish {self.name}: {error}") from error
+            raise
+
+    def alias(self, name: str) -> Alias:
+        """Where the alias points."""
+        with self._calling("get the alias of", name):
+            reply = client("lambda").get_alias(FunctionName=self.name, Name=name)
+        weights = (reply.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        return Alias(reply["FunctionVersion"], reply["RevisionId"], dict(weights))
+
+    def move_alias(self, name: str, version: str, revision: str) -> None:
+        """Point the alias at `version` alone. Raises ConditionFailed when it is no longer at `revision`."""
+        with self._calling("move the alias of", name):
+            client("lambda").update_alias(
+                FunctionName=self.name,
+                Name=name,
+                FunctionVersion=version,
+                RoutingConfig={"AdditionalVersionWeights": {}},
+                RevisionId=revision,
+            )
+
+    def invoke(self, qualifier: str, event: Mapping[str, Any]) -> Answer:
+        """Call a version or an alias and wait for its answer."""
+        with self._calling("invoke", qualifier):
+            reply = client("lambda").invoke(
+                FunctionName=self.name, Qualifier=qualifier, Payload=json.dumps(event).encode()
+            )
+            body = reply["Payload"].read()
+        return Answer(reply.get("ExecutedVersion", qualifier), reply.get("FunctionError"), _parsed(body))
+
+    @contextmanager
+    def _calling(self, what: str, qualifier: str = "") -> Iterator[None]:
+        doing = f"{what} {self.name}{':' + qualifier if qualifier else ''}"
+        try:
+            with translated(doing):
+                yield
+        except ClientError as error:
+            if _code(error) == "ResourceConflictException":
+                raise PublishPending(f"{doing}: {error}") from error
+            if _code(error) == "ResourceNotFoundException":
+                raise ModelUnknown(f"{doing}: {error}") from error
+            raise
+
+
+def base64_digest(hex_digest: str) -> str:
+    """A SHA-256 in hex, as Lambda writes it."""
+    return base64.b64encode(bytes.fromhex(hex_digest)).decode()
+
+
+def _configuration(reply: Mapping[str, Any]) -> Configuration:
+    return Configuration(
+        version=reply["Version"],
+        code_sha256=reply["CodeSha256"],
+        revision=reply["RevisionId"],
+        state=reply.get("State") or "Active",
+        update=reply.get("LastUpdateStatus") or "Successful",
+        reason=reply.get("StateReason") or reply.get("LastUpdateStatusReason") or "",
+    )
+
+
+def _parsed(body: bytes) -> Any:
+    try:
+        return json.loads(body)
+    except ValueError:
+        return body.decode("utf-8", "replace")
+
+
+def _code(error: ClientError) -> str:
+    return str(error.response.get("Error", {}).get("Code", ""))

@@ -1,0 +1,57 @@
+"""Step Functions: starting an execution under a name of our own, and asking what became of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from perennial.storage.translate import client, translated
+
+RUNNING = "RUNNING"
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """The state machine with this ARN."""
+
+    arn: str
+
+    def start(self, name: str, request: Mapping[str, Any]) -> bool:
+        """Start the execution `name`; False when one of that name exists.
+
+        Starting a running execution again with the same input is a success on AWS; one that has ended, or that runs
+        with another input, exists. https://docs.aws.amazon.com/step-functions/latest/apireference/API_StartExecution.html
+        """
+        with _unless("ExecutionAlreadyExists") as existing, translated(f"start execution {name} of {self.arn}"):
+            client("stepfunctions").start_execution(
+                stateMachineArn=self.arn, name=name, input=json.dumps(request, sort_keys=True)
+            )
+        return not existing
+
+    def status(self, name: str) -> str | None:
+        """RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED or PENDING_REDRIVE; None when there is no execution `name`."""
+        status: str | None = None
+        with _unless("ExecutionDoesNotExist"), translated(f"describe execution {name} of {self.arn}"):
+            status = client("stepfunctions").describe_execution(executionArn=self.execution_arn(name))["status"]
+        return status
+
+    def execution_arn(self, name: str) -> str:
+        """ARN of the execution `name`."""
+        return f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+@contextmanager
+def _unless(code: str) -> Iterator[list[ClientError]]:
+    """Collect an error of this code instead of raising it."""
+    met: list[ClientError] = []
+    try:
+        yield met
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") != code:
+            raise
+        met.append(error)

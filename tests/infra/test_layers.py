@@ -1,0 +1,131 @@
+"""Third-party layers: the right part of the lock, and nothing trimmed that is needed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from sysconfig import get_path
+
+import pytest
+
+from infra.assets import TRAINING, forget_unbuilt
+from infra.layers import LAYERS, ROOT, Target, layer_hash, once, read_lock, requirements, trim
+
+LAMBDA = Target("3.13", "x86_64")
+LOCK = """\
+# comment of the tool
+alpha==1.0 ; python_full_version < '3.12' \\
+    --hash=sha256:aa \\
+    --hash=sha256:ab
+    # via
+    #   project (pyproject.toml:dev)
+    #   beta
+alpha==2.0 ; python_full_version >= '3.12' \\
+    --hash=sha256:ac
+    # via beta
+beta==3.1 \\
+    --hash=sha256:ba
+    # via project (pyproject.toml:dev)
+"""
+
+
+def names(text: str) -> set[str]:
+    return {line.split("==")[0] for line in text.splitlines() if "==" in line}
+
+
+def test_the_lock_is_read_with_hashes_markers_and_parents() -> None:
+    first, second, third = read_lock(LOCK)
+    assert (first.name, first.version, first.hashes) == ("alpha", "1.0", ("sha256:aa", "sha256:ab"))
+    assert first.needed_by == {"project", "beta"}
+    assert second.marker == 'python_full_version >= "3.12"'
+    assert (third.name, third.marker, third.needed_by) == ("beta", None, {"project"})
+
+
+def test_a_layer_is_what_its_groups_need_and_no_more() -> None:
+    base = names(requirements(LAYERS["base"], LAMBDA))
+    assert {"aws-lambda-powertools", "pydantic", "pydantic-core", "pyyaml", "typing-extensions"} <= base
+    assert not base & {"boto3", "numpy", "pytest"}  # Lambda's runtime brings boto3
+    assert names(requirements(LAYERS["serving"], LAMBDA)) == {"numpy", "onnxruntime"}
+    assert names(requirements(LAYERS["data"], LAMBDA)) == {"numpy", "pyarrow"}
+
+
+def test_the_image_has_what_training_needs_and_no_tools() -> None:
+    training = names(requirements(TRAINING, LAMBDA))
+    assert {"scikit-learn", "scipy", "pandas", "skl2onnx", "onnx", "boto3", "awslambdaric", "joblib"} <= training
+    assert not training & {"pytest", "moto", "aws-cdk-lib", "ruff"}
+
+
+def test_markers_are_judged_for_the_runtime_not_for_this_machine() -> None:
+    lines = requirements(LAYERS["data"], LAMBDA).splitlines()
+    pinned = [line.split()[0] for line in lines if line.startswith("numpy==")]
+    versions = {e.version for e in read_lock((ROOT / "requirements.lock").read_text()) if e.name == "numpy"}
+    newest = max(versions, key=lambda version: tuple(int(part) for part in version.split(".")))
+    assert pinned == [f"numpy=={newest}"]
+    assert ";" not in "".join(lines)
+
+
+def test_every_requirement_is_hashed() -> None:
+    for layer in [*LAYERS.values(), TRAINING]:
+        for block in requirements(layer, LAMBDA).replace(" \\\n", "").splitlines():
+            assert "--hash=sha256:" in block
+
+
+def test_the_identity_of_a_layer_follows_lock_runtime_and_processor() -> None:
+    identities = {layer_hash(LAYERS["data"], Target(python, "x86_64")) for python in ("3.12", "3.13")}
+    identities |= {layer_hash(LAYERS["data"], Target("3.13", "arm64")), layer_hash(LAYERS["serving"], LAMBDA)}
+    assert len(identities) == 4
+
+
+def test_what_is_left_after_trimming_still_works(tmp_path: Path) -> None:
+    """The same wheels as the layers', for this machine's Python: trimmed, and then used as the stages use them."""
+    installed = Path(get_path("platlib"))
+    for package in ("numpy", "numpy.libs", "pyarrow", "onnxruntime"):
+        for path in (installed / package).rglob("*"):
+            if path.is_file() and "__pycache__" not in path.parts:
+                target = tmp_path / path.relative_to(installed)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                os.link(path, target)
+    trim(tmp_path)
+    program = (
+        "import io, numpy, onnxruntime, pyarrow as pa, pyarrow.compute as pc\n"
+        "import pyarrow.csv as csv, pyarrow.parquet as pq\n"
+        f"assert all(m.__file__.startswith({str(tmp_path)!r}) for m in (numpy, onnxruntime, pa))\n"
+        "table = csv.read_csv(io.BytesIO(b'a,b\\n1,x\\n2,y\\n')); out = io.BytesIO(); pq.write_table(table, out)\n"
+        "assert pq.ParquetFile(io.BytesIO(out.getvalue())).read() == table and pc.sum(table['a']).as_py() == 3\n"
+        "try: onnxruntime.InferenceSession(b'nothing')\n"
+        "except Exception as error: assert 'onnxruntime' in type(error).__module__, error\n"
+    )
+    ended = subprocess.run(
+        [sys.executable, "-c", program], env={"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "half").touch()
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        once(tmp_path / "made", fill)
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_slower_of_two_takes_what_the_faster_made(tmp_path: Path) -> None:
+    def fill(folder: Path) -> None:
+        (folder / "mine").touch()
+        once(tmp_path / "made", lambda other: (other / "theirs").touch())
+
+    once(tmp_path / "made", fill)
+    assert [path.name for path in (tmp_path / "made").iterdir()] == ["theirs"]
+
+
+def test_a_layer_that_was_only_named_is_not_taken_for_a_built_one(tmp_path: Path) -> None:
+    for name, inside in (("asset.named", "requirements.txt"), ("asset.built", "python/numpy.py")):
+        (tmp_path / name / inside).parent.mkdir(parents=True)
+        (tmp_path / name / inside).touch()
+    for identity in ("named", "built", "absent"):
+        forget_unbuilt(tmp_path, identity)
+    assert [path.name for path in tmp_path.iterdir()] == ["asset.built"]

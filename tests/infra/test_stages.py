@@ -1,0 +1,197 @@
+"""The functions and the task: what they run, what they are told, and that a deployment never moves what serves."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from infra.synth import synthesize
+from perennial import settings
+from tests.infra.conftest import MODELS, App, Resource, text
+
+SETTINGS: dict[str, type[settings.Settings]] = {
+    "ingest": settings.IngestSettings,
+    "retrain": settings.RetrainSettings,
+    "evaluate": settings.EvaluateSettings,
+    "register": settings.RegisterSettings,
+    "deploy": settings.DeploySettings,
+    "models": settings.ModelsSettings,
+}
+LAYERS = {
+    "ingest": {"core", "base", "data"},
+    "retrain": {"core", "base"},
+    "register": {"core", "base"},
+    "deploy": {"core", "base"},
+    "models": {"core", "base"},
+    "predict-hours": {"core", "serving", "predict"},
+    "predict-late-parcels": {"core", "serving", "predict"},
+}
+
+
+def function(app: App, name: str) -> Resource:
+    return app.one("AWS::Lambda::Function", FunctionName=f"perennial-dev-{name}")
+
+
+def test_there_is_a_function_per_stage_and_model_and_none_besides(app: App) -> None:
+    names = {
+        resource.props["FunctionName"].removeprefix("perennial-dev-") for resource in app.of("AWS::Lambda::Function")
+    }
+    assert names == SETTINGS.keys() | {f"predict-{model}" for model in MODELS}
+
+
+@pytest.mark.parametrize("stage", SETTINGS)
+def test_a_function_gets_exactly_the_variables_its_settings_read(app: App, stage: str) -> None:
+    variables = function(app, stage).props["Environment"]["Variables"]
+    assert set(variables) == {name.upper() for name in SETTINGS[stage].model_fields}
+    assert all(variables.values())
+
+
+def test_the_training_task_gets_the_variables_that_its_request_does_not_bring(app: App) -> None:
+    container = app.one("AWS::ECS::TaskDefinition").props["ContainerDefinitions"][0]
+    given = {variable["Name"] for variable in container["Environment"]} | {"RUN_REQUEST"}
+    assert given == {name.upper() for name in settings.TrainSettings.model_fields}
+
+
+def test_predict_is_told_nothing(app: App) -> None:
+    assert not [model for model in MODELS if "Environment" in function(app, f"predict-{model}").props]
+
+
+@pytest.mark.parametrize("name", LAYERS)
+def test_a_function_has_the_layers_it_imports_from(app: App, name: str) -> None:
+    resource = function(app, name)
+    layers = app.templates[resource.stack]["Resources"]
+    names = {layers[layer["Ref"]]["Properties"]["LayerName"] for layer in resource.props["Layers"]}
+    assert names == {f"perennial-dev-{layer}" for layer in LAYERS[name]}
+
+
+@pytest.mark.parametrize("stage", ["ingest", "retrain", "register", "deploy", "models"])
+def test_a_light_stage_ships_its_own_folder_and_nothing_else(app: App, stage: str) -> None:
+    props = function(app, stage).props
+    assert props["Handler"] == "handler.lambda_handler"
+    folder = app.folder / f"asset.{props['Code']['S3Key'].removesuffix('.zip')}"
+    assert (folder / "handler.py").is_file()
+    assert not list(folder.rglob("__pycache__"))
+
+
+def test_the_core_layer_is_the_library_and_the_predict_layer_its_handler(app: App) -> None:
+    def folder(layer: str) -> Any:
+        props = app.one("AWS::Lambda::LayerVersion", LayerName=f"perennial-dev-{layer}").props
+        return app.folder / f"asset.{props['Content']['S3Key'].removesuffix('.zip')}"
+
+    cores = {
+        resource.props["Content"]["S3Key"]
+        for resource in app.of("AWS::Lambda::LayerVersion")
+        if resource.props["LayerName"] == "perennial-dev-core"
+    }
+    assert len(cores) == 1  # both stacks carry the same one
+    assert (app.folder / f"asset.{cores.pop().removesuffix('.zip')}" / "python" / "perennial" / "stage.py").is_file()
+    predict = folder("predict") / "python" / "predict"
+    assert not (predict / "bootstrap").exists()
+
+
+def test_train_and_evaluate_run_the_same_image_with_different_commands(app: App) -> None:
+    container = app.one("AWS::ECS::TaskDefinition").props["ContainerDefinitions"][0]
+    evaluate = function(app, "evaluate").props
+    assert container["Image"] == evaluate["Code"]["ImageUri"]
+    assert container["Command"] == ["python", "-m", "functions.train.handler"]
+    assert evaluate["ImageConfig"] == {
+        "EntryPoint": ["python", "-m", "awslambdaric"],
+        "Command": ["functions.evaluate.handler.lambda_handler"],
+    }
+
+
+def test_the_image_context_holds_what_the_dockerfile_copies(app: App) -> None:
+    assets = json.loads((app.folder / "perennial-dev-loop.assets.json").read_text(encoding="utf-8"))
+    (image,) = assets["dockerImages"].values()
+    context = app.folder / image["source"]["directory"]
+    names = {str(path.relative_to(context)) for path in context.rglob("*") if path.is_file()}
+    assert {"Dockerfile", "requirements.txt", "functions/__init__.py"} <= names
+    assert any(name.startswith("layers/core/python/perennial/") for name in names)
+    tops = {name.split("/")[0] for name in names}
+    assert tops == {"Dockerfile", "requirements.txt", "functions", "layers"}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_version_and_alias_have_properties_that_no_deployment_changes(app: App, model: str) -> None:
+    """CloudFormation touches only what changed in the template, so it must have nothing to change here."""
+    words = "".join(word.title() for word in model.split("-"))
+    resources = app.templates["serving"]["Resources"]
+    name = {"Ref": function(app, f"predict-{model}").id}
+    assert resources[f"Predict{words}Bootstrap"]["Properties"] == {"FunctionName": name}
+    assert resources[f"Predict{words}Live"]["Properties"] == {
+        "FunctionName": name,
+        "FunctionVersion": {"Fn::GetAtt": [f"Predict{words}Bootstrap", "Version"]},
+        "Name": "live",
+    }
+
+
+def test_all_predict_functions_start_with_the_same_constant_code(app: App) -> None:
+    keys = {function(app, f"predict-{model}").props["Code"]["S3Key"] for model in MODELS}
+    assert len(keys) == 1
+    folder = app.folder / f"asset.{keys.pop().removesuffix('.zip')}"
+    assert [path.name for path in folder.rglob("*")] == ["README.md"]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_the_api_may_call_the_alias_and_only_the_alias(app: App, model: str) -> None:
+    words = "".join(word.title() for word in model.split("-"))
+    live, own = {"Ref": f"Predict{words}Live"}, function(app, f"predict-{model}").id
+    permissions = [permission.props for permission in app.of("AWS::Lambda::Permission")]
+    (granted,) = [permission for permission in permissions if permission["FunctionName"] == live]
+    assert text(granted["SourceArn"]).endswith(f"/*/*/v2/models/{model}/{{proxy+}}")
+    assert not [p for p in permissions if own in text(p["FunctionName"])]
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_prediction_records_reach_the_models_own_prefix(app: App, model: str) -> None:
+    name = f"perennial-dev-predict-{model}"
+    stream = app.one("AWS::KinesisFirehose::DeliveryStream", DeliveryStreamName=name)
+    destination = stream.props["ExtendedS3DestinationConfiguration"]
+    assert destination["Prefix"] == f"predictions/{model}/date=!{{timestamp:yyyy-MM-dd}}/"
+    steps = [step["Type"] for step in destination["ProcessingConfiguration"]["Processors"]]
+    assert steps == ["Decompression", "CloudWatchLogProcessing", "AppendDelimiterToRecord"]
+    log = app.one("AWS::Logs::LogGroup", LogGroupName=f"/aws/lambda/{name}")
+    (records,) = [r for r in app.of("AWS::Logs::SubscriptionFilter") if r.props["LogGroupName"] == {"Ref": log.id}]
+    assert records.props["DestinationArn"] == {"Fn::GetAtt": [stream.id, "Arn"]}
+    assert records.props["FilterPattern"] == '{ $.record = "prediction" }'
+
+
+def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) -> None:
+    routes = app.of("AWS::ApiGatewayV2::Route")
+    assert {route.props["RouteKey"] for route in routes} == {
+        "GET /v2",
+        "GET /v2/health/{probe}",
+        "GET /v2/models",
+        "ANY /v2/models/{model}",
+        "ANY /v2/models/{model}/versions",
+        "ANY /v2/models/{model}/versions/{version}",
+        "ANY /v2/models/{model}/versions/{version}/{action}",
+        "$default",
+        *(f"ANY /v2/models/{model}/{{proxy+}}" for model in MODELS),
+    }
+    assert {route.props["AuthorizationType"] for route in routes} == {"AWS_IAM"}
+
+
+def test_a_schedule_asks_the_governor_with_the_time_it_was_due(app: App) -> None:
+    target = app.one("AWS::Scheduler::Schedule", Name="perennial-dev-retrain-late-parcels").props["Target"]
+    asked = json.loads(target["Input"])
+    assert asked == {"action": "schedule", "model": "late-parcels", "as_of": "<aws.scheduler.scheduled-time>"}
+
+
+def test_clients_find_everything_in_parameters(app: App) -> None:
+    names = {parameter.props["Name"].removeprefix("/perennial/dev/") for parameter in app.of("AWS::SSM::Parameter")}
+    assert names == {
+        *("data-bucket", "ledger-bucket", "registry-table", "triggers-table", "bus", "catalog", "api-url"),
+        *("ingest-workflow", "lifecycle-workflow", "rollout-workflow"),
+    }
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("environment", ["staging", "prod"])
+def test_other_environments_synthesize_too(environment: str) -> None:
+    templates = App.read(synthesize(env=environment)).templates
+    assert set(templates) == {"data", "loop", "serving"}
+    kept = {r["DeletionPolicy"] for r in templates["data"]["Resources"].values() if r["Type"] == "AWS::S3::Bucket"}
+    assert kept == {"Retain" if environment == "prod" else "Delete"}

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from perennial.errors import ConditionFailed, VersionUnknown
+from perennial.registry import ModelVersion, Registry
+from perennial.storage.items import Items
+from tests.aws import fresh_account
+from tests.crash import When, crash_at
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+MODEL = "late"
+
+
+@pytest.fixture
+def registry() -> Iterator[Registry]:
+    with fresh_account() as account:
+        yield Registry(Items(account.table("registry")))
+
+
+def register(registry: Registry, run: str, state: str = "registered") -> ModelVersion:
+    claimed = registry.claim(MODEL, run, AT)
+    version = claimed.model_copy(update={"state": state, "sha256": "a" * 64, "metrics": {"auc": 0.7, "n": 2.0}})
+    registry.complete(version)
+    return version
+
+
+def test_versions_are_numbered_in_the_order_of_their_claims(registry: Registry) -> None:
+    assert [register(registry, run).version for run in "abc"] == [1, 2, 3]
+    found = registry.list_versions(MODEL)
+    assert [(version.version, version.run) for version in found] == [(1, "a"), (2, "b"), (3, "c")]
+    assert found[0].metrics == {"auc": 0.7, "n": 2.0}
+    assert found[0].at == AT
+    assert found[0].prefix == "models/late/00000001/"
+
+
+def test_a_run_has_one_version_however_often_it_registers(registry: Registry) -> None:
+    first = register(registry, "a")
+    registry.published(MODEL, 1, "7", "digest")
+    assert register(registry, "a").version == first.version
+    # the repeat has not undone what happened since
+    assert registry.get(MODEL, 1).lambda_version == "7"
+
+
+def test_a_claim_is_not_shown_until_it_is_complete_and_keeps_its_number(registry: Registry) -> None:
+    claimed = registry.claim(MODEL, "dead", AT)
+    assert registry.list_versions(MODEL) == []
+    with pytest.raises(VersionUnknown):
+        registry.get(MODEL, claimed.version)
+    assert register(registry, "other").version == 2
+    assert register(registry, "dead").version == 1
+
+
+def test_a_version_that_another_run_holds_cannot_be_completed(registry: Registry) -> None:
+    registry.claim(MODEL, "a", AT)
+    version = registry.claim(MODEL, "b", AT)
+    with pytest.raises(VersionUnknown, match="no claim"):
+        registry.complete(version.model_copy(update={"version": 1, "state": "registered"}))
+
+
+@pytest.mark.parametrize("writers", [10, pytest.param(50, marks=pytest.mark.full)])
+def test_concurrent_runs_get_numbers_without_gaps(registry: Registry, writers: int) -> None:
+    with ThreadPoolExecutor(writers) as pool:
+        versions = list(pool.map(lambda i: register(registry, f"run-{i % (writers // 2)}").version, range(writers)))
+    half = writers // 2
+    assert versions[:half] == versions[half:]
+    assert sorted(versions[:half]) == list(range(1, half + 1))
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+@pytest.mark.parametrize("number", range(1, 6))
+def test_a_crash_at_any_call_of_a_registration_is_finished_by_a_retry(
+    registry: Registry, number: int, when: When
+) -> None:
+    with crash_at(number, when, "dynamodb"):
+        register(registry, "a")
+    assert register(registry, "a").version == 1
+    assert register(registry, "b").version == 2
+    assert [version.version for version in registry.list_versions(MODEL)] == [1, 2]
+
+
+def promote(registry: Registry, version: int | None, former: int | None, minutes: int) -> None:
+    registry.set_champion(MODEL, version, former, at=AT + timedelta(minutes=minutes), why="test")
+
+
+def test_nothing_serves_before_the_first_champion(registry: Registry) -> None:
+    assert registry.champion(MODEL) is None
+    assert registry.champion_at(MODEL, AT) is None
+
+
+def test_what_served_at_any_instant_can_be_answered(registry: Registry) -> None:
+    for run in "ab":
+        register(registry, run)
+    promote(registry, 1, None, 0)
+    promote(registry, 2, 1, 10)
+    promote(registry, 1, 2, 20)
+
+    def at(minutes: float) -> int | None:
+        served = registry.champion_at(MODEL, AT + timedelta(minutes=minutes))
+        return served.version if served else None
+
+    assert [at(minutes) for minutes in (-1, 0, 9.9, 10, 19.9, 20, 1000)] == [None, 1, 1, 2, 2, 1, 1]
+    history = registry.champion_history(MODEL)
+    assert [(e.seq, e.former, e.version) for e in history] == [(1, None, 1), (2, 1, 2), (3, 2, 1)]
+
+
+def test_a_champion_is_deployed_and_its_former_is_registered_again(registry: Registry) -> None:
+    for run in "ab":
+        register(registry, run)
+    promote(registry, 1, None, 0)
+    promote(registry, 2, 1, 1)
+    assert [version.state for version in registry.list_versions(MODEL)] == ["registered", "deployed"]
+    promote(registry, None, 2, 2)
+    assert registry.champion(MODEL) is None
+    assert [version.state for version in registry.list_versions(MODEL)] == ["registered", "registered"]
+
+
+def test_promoting_the_champion_again_changes_nothing(registry: Registry) -> None:
+    register(registry, "a")
+    promote(registry, 1, None, 0)
+    promote(registry, 1, None, 5)
+    assert len(registry.champion_history(MODEL)) == 1
+
+
+def test_a_champion_is_replaced_only_by_one_who_knows_it(registry: Registry) -> None:
+    for run in "abc":
+        register(registry, run)
+    promote(registry, 1, None, 0)
+    promote(registry, 2, 1, 1)
+    with pytest.raises(ConditionFailed):
+        promote(registry, 3, 1, 2)
+    champion = registry.champion(MODEL)
+    assert champion is not None
+    assert champion.version == 2
+
+
+def test_a_refused_version_never_becomes_champion(registry: Registry) -> None:
+    register(registry, "a", state="refused")
+    with pytest.raises(ConditionFailed):
+        promote(registry, 1, None, 0)
+    assert registry.champion_history(MODEL) == []
+
+
+def test_the_history_never_runs_backwards(registry: Registry) -> None:
+    for run in "ab":
+        register(registry, run)
+    promote(registry, 1, None, 10)
+    promote(registry, 2, 1, 5)
+    times = [entry.at for entry in registry.champion_history(MODEL)]
+    assert times == sorted(times)
+    served = registry.champion_at(MODEL, AT + timedelta(minutes=10))
+    assert served is not None
+    assert served.version == 2
