@@ -77,7 +77,7 @@ class GlueTables(Construct):
             ),
         )
         for contract in sorted(contracts, key=lambda contract: contract.name):
-            self._table(contract, bucket).add_dependency(self.database)
+            self._table(contract, bucket).add_resource_dependency(self.database)
 
     def _table(self, contract: Contract, bucket: s3.IBucket) -> glue.CfnTable:
         storage = glue.CfnTable.StorageDescriptorProperty(

@@ -28,7 +28,7 @@ from infra.local.front import Front, forget_moto, prepare_moto
 from infra.local.gateway import Gateway
 from infra.local.identity import IdentityService
 from infra.local.lambdas import LambdaService
-from infra.local.provision import ProvisionError, Provisioner
+from infra.local.provision import Provisioner, ProvisionError
 from infra.local.schedules import SchedulerService
 from infra.local.server import PortTaken, Server
 
@@ -89,7 +89,7 @@ class LocalCloud:
         for service in reversed(self.services):
             try:
                 service.stop()
-            except Exception:  # noqa: BLE001 - the others must be stopped too
+            except Exception:
                 log.exception("%s did not stop", type(service).__name__)
         if self._server is not None:
             self._server.stop()
@@ -197,7 +197,7 @@ def serve(assembly: Path, port: int, workdir: Path, env: str) -> int:
     state: Path | None = None
     try:
         with running:
-            running.provision(assembly)
+            _provision(running, assembly)
             state = write_state(running, env)
             running.finished.wait()
     except PortTaken as error:
@@ -208,6 +208,15 @@ def serve(assembly: Path, port: int, workdir: Path, env: str) -> int:
         if state is not None:
             state.unlink(missing_ok=True)
     return 0
+
+
+def _provision(running: LocalCloud, assembly: Path) -> None:
+    """As `LocalCloud.provision`; after a failure the cloud stays a moment for whoever asks for its health."""
+    try:
+        running.provision(assembly)
+    except (AssemblyError, ProvisionError):
+        running.finished.wait(LAST_WORDS)
+        raise
 
 
 def _exit_on_signals() -> None:

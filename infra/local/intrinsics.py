@@ -107,44 +107,6 @@ def references(value: Any, scope: Scope) -> set[str]:
     return {found for item in value.values() for found in references(item, scope)}
 
 
-def evaluate_conditions(conditions: Mapping[str, Any], scope: Scope) -> dict[str, bool]:
-    """The truth of every condition of the section; raises TemplateError on an unknown or circular one."""
-    known: dict[str, bool] = {}
-    open_: list[str] = []
-
-    def truth(name: str) -> bool:
-        if name not in conditions:
-            raise TemplateError(f"condition {name!r} is not defined")
-        if name in open_:
-            raise TemplateError(f"circular conditions: {' -> '.join([*open_, name])}")
-        if name not in known:
-            open_.append(name)
-            known[name] = _truth(resolve(conditions[name], inner), name)
-            open_.pop()
-        return known[name]
-
-    inner = Scope(
-        scope.stack,
-        scope.region,
-        scope.account,
-        parameters=scope.parameters,
-        mappings=scope.mappings,
-        conditions=_Lazy(truth),
-    )
-    return {name: truth(name) for name in conditions}
-
-
-class _Lazy(dict[str, bool]):
-    """Conditions that refer to each other, evaluated on demand."""
-
-    def __init__(self, truth: Callable[[str], bool]) -> None:
-        super().__init__()
-        self._truth = truth
-
-    def __missing__(self, name: str) -> bool:
-        return self._truth(name)
-
-
 def _function(value: dict[str, Any]) -> str | None:
     """The function that an object calls, or None for plain data."""
     names = [name for name in value if name == "Ref" or name.startswith("Fn::")]
@@ -166,7 +128,8 @@ def text_of(value: Any) -> str:
     raise TemplateError(f"a string is wanted, not {value!r}")
 
 
-def _truth(value: Any, where: str) -> bool:
+def truth_of(value: Any, where: str) -> bool:
+    """A condition's value, which must be true or false."""
     if not isinstance(value, bool):
         raise TemplateError(f"condition {where!r} is {value!r}, not a truth")
     return value
@@ -277,7 +240,7 @@ def _all_of(name: str, combine: Callable[[list[bool]], bool], least: int, most: 
     def evaluate(value: Any, scope: Scope) -> bool:
         if not isinstance(value, list) or not least <= len(value) <= most:
             raise TemplateError(f"{name} takes {least} to {most} conditions, not {value!r}")
-        return combine([_truth(resolve(item, scope), name) for item in value])
+        return combine([truth_of(resolve(item, scope), name) for item in value])
 
     return evaluate
 

@@ -161,9 +161,8 @@ def _understood(stack: str, item: Declared) -> None:
         raise ProvisionError(f"{stack}/{item.logical_id}: type {item.type} is not understood by the local cloud")
     strange = sorted(set(item.properties) - REGISTRY[item.type].properties)
     if strange:
-        raise ProvisionError(
-            f"{stack}/{item.logical_id} ({item.type}): property {', '.join(strange)} is not understood by the local cloud"
-        )
+        where = f"{stack}/{item.logical_id} ({item.type})"
+        raise ProvisionError(f"{where}: property {', '.join(strange)} is not understood by the local cloud")
 
 
 class Change:

@@ -75,7 +75,7 @@ class Handler(MotoRequestHandler):
             finally:
                 if hasattr(parts, "close"):
                     parts.close()
-        except Exception as error:  # noqa: BLE001 - the server outlives a request that fails in moto or a service
+        except Exception as error:
             log.exception("%s %s failed", environ["REQUEST_METHOD"], environ["PATH_INFO"])
             return "500 Internal Server Error", [("Content-Type", "text/plain")], f"{error!r}\n".encode()
         return started[0], started[1], content
@@ -83,18 +83,16 @@ class Handler(MotoRequestHandler):
     def _reply(self, status: str, headers: list[tuple[str, str]], content: bytes) -> None:
         code, _, reason = status.partition(" ")
         empty = self.command == "HEAD" or int(code) in {204, 304}
-        self.send_response(int(code), reason)
-        names = set()
-        for name, value in headers:
-            if name.lower() not in {"connection", "transfer-encoding"}:
-                self.send_header(name, value)
-                names.add(name.lower())
+        kept = {name: value for name, value in headers if name.lower() not in {"connection", "transfer-encoding"}}
+        lines = [f"HTTP/1.1 {code} {reason}"]
+        lines += [f"{name}: {value}" for name, value in headers if name in kept]
+        names = {name.lower() for name in kept}
+        if "date" not in names:
+            lines.append(f"Date: {self.date_time_string()}")
         # a HEAD reply keeps the length of the body that it does not carry
         if "content-length" not in names and int(code) not in {204, 304}:
-            self.send_header("Content-Length", str(len(content)))
-        self._headers_buffer.append(b"\r\n")  # type: ignore[attr-defined]
-        head = b"".join(self._headers_buffer)  # type: ignore[attr-defined]
-        self._headers_buffer = []
+            lines.append(f"Content-Length: {len(content)}")
+        head = "\r\n".join([*lines, "", ""]).encode("latin-1")
         self.wfile.write(head if empty else head + content)
 
     def log_request(self, *args: Any) -> None:

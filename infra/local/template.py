@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-from infra.local.intrinsics import Scope, TemplateError, evaluate_conditions, references
+from infra.local.intrinsics import Scope, TemplateError, references, resolve, truth_of
 
 SECTIONS = frozenset(
     {"AWSTemplateFormatVersion", "Description", "Metadata", "Parameters", "Mappings", "Conditions", "Rules"}
@@ -136,3 +136,41 @@ def _parameter(
     if "AllowedPattern" in item and not re.fullmatch(item["AllowedPattern"], text):
         raise TemplateError(f"parameter {name}: {text!r} does not match {item['AllowedPattern']}")
     return [part.strip() for part in text.split(",")] if "List" in kind else text
+
+
+def evaluate_conditions(conditions: Mapping[str, Any], scope: Scope) -> dict[str, bool]:
+    """The truth of every condition of the section; raises TemplateError on an unknown or circular one."""
+    known: dict[str, bool] = {}
+    open_: list[str] = []
+
+    def truth(name: str) -> bool:
+        if name not in conditions:
+            raise TemplateError(f"condition {name!r} is not defined")
+        if name in open_:
+            raise TemplateError(f"circular conditions: {' -> '.join([*open_, name])}")
+        if name not in known:
+            open_.append(name)
+            known[name] = truth_of(resolve(conditions[name], inner), name)
+            open_.pop()
+        return known[name]
+
+    inner = Scope(
+        scope.stack,
+        scope.region,
+        scope.account,
+        parameters=scope.parameters,
+        mappings=scope.mappings,
+        conditions=_Lazy(truth),
+    )
+    return {name: truth(name) for name in conditions}
+
+
+class _Lazy(dict[str, bool]):
+    """Conditions that refer to each other, evaluated on demand."""
+
+    def __init__(self, truth: Callable[[str], bool]) -> None:
+        super().__init__()
+        self._truth = truth
+
+    def __missing__(self, name: str) -> bool:
+        return self._truth(name)

@@ -36,6 +36,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
     StateTaskServiceSfn,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
+from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackOutcomeTimedOut
 from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
@@ -227,7 +228,9 @@ def _cancelled(original: Callable[..., Any]) -> Any:
 
     def eval_sync(self: Any, env: Any, sync_resolver: Any, **arguments: Any) -> Any:
         result = original(self, env=env, sync_resolver=sync_resolver, **arguments)
-        if not result and not env.is_running() and isinstance(sync_resolver, Job):
+        # when the state ends first, moto's own wait for a task token beside the job "times out"
+        unfinished = isinstance(result, CallbackOutcomeTimedOut) or (not result and not env.is_running())
+        if unfinished and isinstance(sync_resolver, Job):
             sync_resolver.cancel()
         return result
 

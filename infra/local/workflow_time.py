@@ -51,6 +51,8 @@ class Timekeeper:
         self._stopping = stopping
         # seconds by which Waits were shortened, by execution ARN
         self._skipped: dict[str, float] = {}
+        # when executions with a time limit are over, as readings of `time.monotonic`
+        self._limits: dict[str, float] = {}
 
     def apply(self, patches: Patches) -> None:
         """Replace what reads the machine's clock or sleeps."""
@@ -84,6 +86,8 @@ class Timekeeper:
         skipped = min(seconds, self._clock.time() - begun) - (time.monotonic() - really)
         execution = env.states.context_object.context_object_data["Execution"]["Id"]
         self._skipped[execution] = self._skipped.get(execution, 0.0) + max(0.0, skipped)
+        while self._overdue(execution) and env.is_running():
+            env.program_state_event.wait(GLANCE)
 
     def until(self, function: Timestamp, env: Any) -> float:
         """Seconds until the time that a Wait names (RFC 3339 with an upper-case T and a zone)."""
@@ -106,18 +110,20 @@ class Timekeeper:
         worker = threading.Thread(target=EvalComponent.eval, args=(program, env), daemon=True)
         TMP_THREADS.append(worker)
         execution = env.states.context_object.context_object_data["Execution"]["Id"]
-        begun = time.monotonic()
+        if limit is not None:
+            self._limits[execution] = time.monotonic() + limit
         worker.start()
-        if limit is None:
-            worker.join()
-        while limit is not None and worker.is_alive():
-            worker.join(GLANCE)
-            if worker.is_alive() and time.monotonic() - begun + self._skipped.get(execution, 0.0) >= limit:
-                env.set_timed_out()
-                interrupt(env)
-                break
+        while worker.is_alive() and not self._overdue(execution):
+            worker.join(None if limit is None else GLANCE)
+        if worker.is_alive():
+            env.set_timed_out()
+            interrupt(env)
         if not env.is_frame():
             self._skipped.pop(execution, None)
+            self._limits.pop(execution, None)
+
+    def _overdue(self, execution: str) -> bool:
+        return time.monotonic() + self._skipped.get(execution, 0.0) >= self._limits.get(execution, float("inf"))
 
     @staticmethod
     def _stamped(owner: type[ExecutionWorker]) -> Any:

@@ -19,7 +19,8 @@ import psutil
 from scripts.cli.output import Failure
 
 ROOT = Path(__file__).resolve().parents[2]
-WORKDIR = ROOT / ".perennial"
+# Where a running cloud keeps its state; another directory is another cloud.
+WORKDIR = Path(os.environ.get("PERENNIAL_WORKDIR", ROOT / ".perennial")).absolute()
 
 
 def read_state(workdir: Path) -> dict[str, Any] | None:
@@ -70,7 +71,7 @@ def start(assembly: Path, *, port: int, env: str, workdir: Path, say: Callable[[
         if health.get("state") == "ready" and state is not None and state["pid"] == process.pid:
             return state
         if health:
-            say(str(health.get("doing") or health.get("state")))
+            say(str(health["state"]))
         time.sleep(0.2)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.output import AsJson, console, print_json, table
 
@@ -9,7 +11,7 @@ from scripts.cli.output import AsJson, console, print_json, table
 def models(env: EnvironmentName = "dev", as_json: AsJson = False) -> None:
     """List the models of the catalog with their champion."""
     deployment = Deployment(env)
-    found = []
+    found: list[dict[str, Any]] = []
     for name, spec in sorted(deployment.catalog.models.items()):
         champion = deployment.registry.champion(name)
         found.append(

@@ -23,10 +23,10 @@ def status(env: EnvironmentName = "dev", as_json: AsJson = False) -> None:
     console.print(f"[bold]Perennial {env}[/] at {found['endpoint']}")
     console.print(f"Data bucket  s3://{found['data_bucket']}\nHTTP API     {found['api_url']}\n")
     console.print(table("Datasets", ("dataset", "versions", "rows"), [tuple(d.values()) for d in found["datasets"]]))
-    rows = [(m["name"], m["champion"], metrics_text(m["metrics"])) for m in found["models"]]
-    console.print(table("Models", ("model", "champion", "metrics"), rows))
-    rows = [(e["workflow"], e["status"], e["name"], e["started"]) for e in found["executions"]]
-    console.print(table("Latest executions", ("workflow", "status", "execution", "started"), rows))
+    serving = [(m["name"], m["champion"], metrics_text(m["metrics"])) for m in found["models"]]
+    console.print(table("Models", ("model", "champion", "metrics"), serving))
+    latest = [(e["workflow"], e["status"], e["name"], e["started"]) for e in found["executions"]]
+    console.print(table("Latest executions", ("workflow", "status", "execution", "started"), latest))
 
 
 def _collect(deployment: Deployment) -> dict[str, Any]:

@@ -175,6 +175,14 @@ class TestExecutions:
         cloud.client("stepfunctions").stop_execution(executionArn=execution)
         assert cloud.client("stepfunctions").describe_execution(executionArn=execution)["status"] == "ABORTED"
 
+    def test_the_reason_of_a_stop_is_kept(self, cloud: Cloud) -> None:
+        execution = start(cloud, machine(cloud, *self.WAITING))
+        client = cloud.client("stepfunctions")
+        client.stop_execution(executionArn=execution, error="NotNeeded", cause="by hand")
+        found = client.describe_execution(executionArn=execution)
+        assert (found["error"], found["cause"]) == ("NotNeeded", "by hand")
+        assert found["stopDate"] >= found["startDate"]
+
     def test_a_stopped_execution_stays_aborted_whatever_its_catchers_say(self, cloud: Cloud) -> None:
         name = create(cloud, "import time\ndef handle(event, context):\n    time.sleep(1.5)\n    raise ValueError\n")
         catch = [{"ErrorEquals": ["States.ALL"], "Next": "Caught"}]

@@ -1,11 +1,12 @@
-"""What every resource handler is made of: the handler class, its registry, and calls checked against AWS's own models."""
+"""What every resource handler is made of: the class, its registry, and calls checked against AWS's own models."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -100,9 +101,7 @@ TAGGING: Mapping[str, Tagging] = {
     "ec2": Tagging("Resources", "create_tags", "delete_tags", keys="Tags", many=True),
     "ecs": Tagging("resourceArn", tags="tags", keys="tagKeys"),
     "events": Tagging("ResourceARN"),
-    "firehose": Tagging(
-        "DeliveryStreamName", "tag_delivery_stream", "untag_delivery_stream"
-    ),
+    "firehose": Tagging("DeliveryStreamName", "tag_delivery_stream", "untag_delivery_stream"),
     "glue": Tagging("ResourceArn", tags="TagsToAdd", keys="TagsToRemove", as_map=True),
     "iam": Tagging("RoleName", "tag_role", "untag_role"),
     "lambda": Tagging("Resource", as_map=True),
@@ -135,6 +134,15 @@ class Handler:
     def create(self, place: Place, props: Properties) -> Made:
         """Make the resource and wait until it is usable."""
         raise NotImplementedError
+
+    @contextmanager
+    def finishing(self, place: Place, made: Made, props: Properties) -> Iterator[Made]:
+        """Around the calls that complete a resource: when one fails, what was made of it so far is deleted."""
+        try:
+            yield made
+        except Exception:
+            self.delete(place, made, props)
+            raise
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Change it in place from `old` to `props`."""

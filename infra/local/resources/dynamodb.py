@@ -50,11 +50,12 @@ class Table(Handler):
             StreamSpecification=_stream(props.get("StreamSpecification")),
             **({"BillingMode": "PROVISIONED"} | pick(props, *AT_CREATION)),
         )["TableDescription"]
-        _settings(place, name, props, {})
         attributes = {"Arn": table["TableArn"]}
         if "LatestStreamArn" in table:
             attributes["StreamArn"] = table["LatestStreamArn"]
-        return Made(name, attributes)
+        with self.finishing(place, Made(name, attributes), props) as made:
+            _settings(place, name, props, {})
+        return made
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Change billing, protection, class and the settings; indexes and streams are not changed locally."""
@@ -83,9 +84,7 @@ class Table(Handler):
 def _settings(place: Place, name: str, props: Properties, old: Properties) -> None:
     if changed(props, old, "PointInTimeRecoverySpecification"):
         wanted = props.get("PointInTimeRecoverySpecification") or {"PointInTimeRecoveryEnabled": False}
-        place.call(
-            "dynamodb", "update_continuous_backups", TableName=name, PointInTimeRecoverySpecification=wanted
-        )
+        place.call("dynamodb", "update_continuous_backups", TableName=name, PointInTimeRecoverySpecification=wanted)
     if changed(props, old, "TimeToLiveSpecification"):
         expiry = props.get("TimeToLiveSpecification") or old["TimeToLiveSpecification"] | {"Enabled": False}
         place.call("dynamodb", "update_time_to_live", TableName=name, TimeToLiveSpecification=expiry)

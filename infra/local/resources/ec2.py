@@ -7,7 +7,17 @@ from __future__ import annotations
 
 from typing import Any
 
-from infra.local.resources.base import Handler, Made, Place, Properties, ResourceError, changed, document, gone_is_fine, pick
+from infra.local.resources.base import (
+    Handler,
+    Made,
+    Place,
+    Properties,
+    ResourceError,
+    changed,
+    document,
+    gone_is_fine,
+    pick,
+)
 
 
 def _tagged(kind: str, props: Properties) -> list[Any] | None:

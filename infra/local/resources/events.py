@@ -47,12 +47,9 @@ class Rule(Handler):
         name = props.get("Name") or place.name(64)
         bus = props.get("EventBusName")
         arn = self._put(place, name, props, pick(props, "Tags"))
-        made = Made(f"{_bus_name(bus)}|{name}" if bus else name, {"Arn": arn}, {"name": name})
-        try:
+        ref = f"{_bus_name(bus)}|{name}" if bus else name
+        with self.finishing(place, Made(ref, {"Arn": arn}, {"name": name}), props) as made:
             _put_targets(place, name, bus, props.get("Targets", []))
-        except Exception:
-            self.delete(place, made, {"EventBusName": bus})
-            raise
         return made
 
     def _put(self, place: Place, name: str, props: Properties, tags: Properties) -> str:

@@ -35,8 +35,9 @@ class Role(Handler):
             AssumeRolePolicyDocument=document(props["AssumeRolePolicyDocument"]),
             **pick(props, "Path", "Description", "MaxSessionDuration", "PermissionsBoundary", "Tags"),
         )["Role"]
-        _policies(place, name, props, {})
-        return Made(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]})
+        with self.finishing(place, Made(name, {"Arn": role["Arn"], "RoleId": role["RoleId"]}), {}) as made:
+            _policies(place, name, props, {})
+        return made
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Change what changed."""
@@ -123,9 +124,10 @@ class ManagedPolicy(Handler):
             PolicyDocument=document(props["PolicyDocument"]),
             **pick(props, "Path", "Description"),
         )["Policy"]["Arn"]
-        for role in props.get("Roles", []):
-            place.call("iam", "attach_role_policy", RoleName=role, PolicyArn=arn)
-        return Made(arn, {"PolicyArn": arn})
+        with self.finishing(place, Made(arn, {"PolicyArn": arn}), props) as made:
+            for role in props.get("Roles", []):
+                place.call("iam", "attach_role_policy", RoleName=role, PolicyArn=arn)
+        return made
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Make a new default version of the document; attach and detach."""

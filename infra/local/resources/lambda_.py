@@ -8,7 +8,17 @@ import time
 import zipfile
 from typing import Any
 
-from infra.local.resources.base import Handler, Made, Place, Properties, ResourceError, changed, gone_is_fine, known, pick
+from infra.local.resources.base import (
+    Handler,
+    Made,
+    Place,
+    Properties,
+    ResourceError,
+    changed,
+    gone_is_fine,
+    known,
+    pick,
+)
 from infra.local.resources.base import tag_map as tags_of
 
 # property → what it is again once the template no longer names it
@@ -53,10 +63,11 @@ class Function(Handler):
             Tags=tags_of(props.get("Tags")),
             **pick(props, "PackageType", "Architectures", *CONFIGURATION),
         )["FunctionArn"]
-        _wait(place, name)
-        if "ReservedConcurrentExecutions" in props:
-            _reserve(place, name, props)
-        return Made(name, {"Arn": arn})
+        with self.finishing(place, Made(name, {"Arn": arn}), props) as made:
+            _wait(place, name)
+            if "ReservedConcurrentExecutions" in props:
+                _reserve(place, name, props)
+        return made
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Update code and configuration, each only if its properties changed, and wait after each."""
@@ -212,9 +223,7 @@ class Permission(Handler):
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:
         """Remove the statement."""
-        gone_is_fine(
-            place, "lambda", "remove_permission", StatementId=made.ref, **_qualified(props["FunctionName"])
-        )
+        gone_is_fine(place, "lambda", "remove_permission", StatementId=made.ref, **_qualified(props["FunctionName"]))
 
 
 class EventInvokeConfig(Handler):

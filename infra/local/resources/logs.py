@@ -23,9 +23,11 @@ class LogGroup(Handler):
             tags=tag_map(props.get("Tags")),
             logGroupClass=props.get("LogGroupClass"),
         )
-        if "RetentionInDays" in props:
-            place.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=props["RetentionInDays"])
-        return Made(name, {"Arn": place.arn("logs", f"log-group:{name}:*")})
+        days = props.get("RetentionInDays")
+        with self.finishing(place, Made(name, {"Arn": place.arn("logs", f"log-group:{name}:*")}), props) as made:
+            if days is not None:
+                place.call("logs", "put_retention_policy", logGroupName=name, retentionInDays=days)
+        return made
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Change retention and tags."""
@@ -80,9 +82,7 @@ class ResourcePolicy(Handler):
     def create(self, place: Place, props: Properties) -> Made:
         """Put the policy."""
         name = props["PolicyName"]
-        place.call(
-            "logs", "put_resource_policy", policyName=name, policyDocument=document(props["PolicyDocument"])
-        )
+        place.call("logs", "put_resource_policy", policyName=name, policyDocument=document(props["PolicyDocument"]))
         return Made(name)
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:

@@ -125,9 +125,7 @@ class Topic(Handler):
         for key in TOPIC_ATTRIBUTES:
             if changed(props, old, key):
                 value = _attribute(props.get(key, ""))
-                place.call(
-                    "sns", "set_topic_attributes", TopicArn=made.ref, AttributeName=key, AttributeValue=value
-                )
+                place.call("sns", "set_topic_attributes", TopicArn=made.ref, AttributeName=key, AttributeValue=value)
         place.retag("sns", made.ref, props, old)
         return made
 

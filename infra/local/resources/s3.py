@@ -35,17 +35,14 @@ def _encryption(place: Place, bucket: str, value: Any) -> None:
         place.call("s3", "delete_bucket_encryption", Bucket=bucket)
         return
     known(value, {"ServerSideEncryptionConfiguration": None}, "BucketEncryption")
-    rules = [
-        {("ApplyServerSideEncryptionByDefault" if k == "ServerSideEncryptionByDefault" else k): v for k, v in rule.items()}
-        for rule in value["ServerSideEncryptionConfiguration"]
-    ]
+    words = {"ServerSideEncryptionByDefault": "ApplyServerSideEncryptionByDefault"}
+    given = value["ServerSideEncryptionConfiguration"]
+    rules = [{words.get(name, name): item for name, item in rule.items()} for rule in given]
     place.call("s3", "put_bucket_encryption", Bucket=bucket, ServerSideEncryptionConfiguration={"Rules": rules})
 
 
 def _versioning(place: Place, bucket: str, value: Any) -> None:
-    place.call(
-        "s3", "put_bucket_versioning", Bucket=bucket, VersioningConfiguration=value or {"Status": "Suspended"}
-    )
+    place.call("s3", "put_bucket_versioning", Bucket=bucket, VersioningConfiguration=value or {"Status": "Suspended"})
 
 
 def _public_access(place: Place, bucket: str, value: Any) -> None:
@@ -100,9 +97,8 @@ def lifecycle_rule(rule: dict[str, Any]) -> dict[str, Any]:
 
 
 def _lifecycle_filter(rule: dict[str, Any]) -> dict[str, Any]:
-    parts = {
-        name: rule[name] for name in ("Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan") if name in rule
-    }
+    names = ("Prefix", "ObjectSizeGreaterThan", "ObjectSizeLessThan")
+    parts: dict[str, Any] = {name: rule[name] for name in names if name in rule}
     tags = rule.get("TagFilters", [])
     if len(parts) + len(tags) > 1:
         return {"And": parts | ({"Tags": tags} if tags else {})}
@@ -112,9 +108,8 @@ def _lifecycle_filter(rule: dict[str, Any]) -> dict[str, Any]:
 def _notification(place: Place, bucket: str, value: Any) -> None:
     known(value or {}, {"EventBridgeConfiguration": {"EventBridgeEnabled": None}}, "NotificationConfiguration")
     # in CloudFormation the flag defaults to true as soon as the configuration is there
-    on = value is not None and str(
-        value.get("EventBridgeConfiguration", {"EventBridgeEnabled": False}).get("EventBridgeEnabled", True)
-    ).lower() == "true"
+    bridge = (value or {}).get("EventBridgeConfiguration")
+    on = bridge is not None and str(bridge.get("EventBridgeEnabled", True)).lower() == "true"
     place.call(
         "s3",
         "put_bucket_notification_configuration",
@@ -183,18 +178,17 @@ class Bucket(Handler):
             CreateBucketConfiguration=None if region == "us-east-1" else {"LocationConstraint": region},
             ObjectLockEnabledForBucket=props.get("ObjectLockEnabled"),
         )
-        for name, put in FACETS.items():
-            if name in props:
-                put(place, bucket, props[name])
-        return Made(
-            bucket,
-            {
-                "Arn": f"arn:aws:s3:::{bucket}",
-                "DomainName": f"{bucket}.s3.amazonaws.com",
-                "RegionalDomainName": f"{bucket}.s3.{region}.amazonaws.com",
-                "DualStackDomainName": f"{bucket}.s3.dualstack.{region}.amazonaws.com",
-            },
-        )
+        attributes = {
+            "Arn": f"arn:aws:s3:::{bucket}",
+            "DomainName": f"{bucket}.s3.amazonaws.com",
+            "RegionalDomainName": f"{bucket}.s3.{region}.amazonaws.com",
+            "DualStackDomainName": f"{bucket}.s3.dualstack.{region}.amazonaws.com",
+        }
+        with self.finishing(place, Made(bucket, attributes), props) as made:
+            for name, put in FACETS.items():
+                if name in props:
+                    put(place, bucket, props[name])
+        return made
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Put each configuration that changed."""

@@ -75,8 +75,10 @@ class SecurityGroup(Handler):
             VpcId=props.get("VpcId"),
             TagSpecifications=tags,
         )["GroupId"]
-        self._rules(place, group, props, {})
-        return Made(group, {"GroupId": group, "Id": group, "VpcId": props.get("VpcId", "")})
+        attributes = {"GroupId": group, "Id": group, "VpcId": props.get("VpcId", "")}
+        with self.finishing(place, Made(group, attributes), props) as made:
+            self._rules(place, group, props, {})
+        return made
 
     @staticmethod
     def _rules(place: Place, group: str, props: Properties, old: Properties) -> None:

@@ -82,8 +82,7 @@ def _build(document: Document, schema: SchemaObject, sha256: str) -> Contract:
         raise ValueError(f"schema[0].name: {schema.name!r} does not match {NAME}")
     own = own_properties([*document.custom, *schema.custom], {"missingValues", "extraColumns"}, "customProperties")
     names = [column.name for column in schema.properties]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"schema[0].properties: written twice: {', '.join(twice)}")
+    _check_names(names)
     columns: list[Column] = []
     thresholds: list[Threshold] = []
     keys: list[tuple[str, ...]] = []
@@ -107,6 +106,15 @@ def _build(document: Document, schema: SchemaObject, sha256: str) -> Contract:
         description=str(schema.description or ""),
         sha256=sha256,
     )
+
+
+def _check_names(names: list[str]) -> None:
+    """Athena folds case and adds the partition's column; names with two underscores in front are Perennial's own."""
+    folded = [name.lower() for name in names]
+    if twice := sorted({name for name in names if folded.count(name.lower()) > 1}):
+        raise ValueError(f"schema[0].properties: written twice (but for case): {', '.join(twice)}")
+    if reserved := sorted(name for name in names if name.lower() == "version" or name.startswith("__")):
+        raise ValueError(f"schema[0].properties: reserved names: {', '.join(reserved)}")
 
 
 def _missing(value: Any) -> tuple[str, ...]:

@@ -69,7 +69,9 @@ def finish(model: Any, task: str) -> bytes:
     classes = kept.type.tensor_type.shape.dim[-1].dim_value if task != "regression" else 1
     _prune(graph, kept.name)
     _rename(graph)
-    graph.node.append(helper.make_node("Cast", [_last(graph)], [public], name="out", to=TensorProto.FLOAT))
+    # nodes are in topological order: what is wanted is the last output of the last one
+    last = graph.node[-1].output[-1]
+    graph.node.append(helper.make_node("Cast", [last], [public], name="_out", to=TensorProto.FLOAT))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(public, TensorProto.FLOAT, [None, classes or None]))
     del graph.value_info[:]
@@ -94,8 +96,6 @@ def _prune(graph: Any, output: str) -> None:
     initializers = [tensor for tensor in graph.initializer if tensor.name in needed]
     del graph.initializer[:]
     graph.initializer.extend(initializers)
-    # the wanted tensor is the last output of the last node
-    graph.node[-1].output[-1] = output
 
 
 def _rename(graph: Any) -> None:
@@ -111,7 +111,3 @@ def _rename(graph: Any) -> None:
                 names[name] = f"_t{index}_{place}"
                 node.output[place] = names[name]
 
-
-def _last(graph: Any) -> str:
-    name: str = graph.node[-1].output[-1]
-    return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,58 +11,65 @@ import pandas as pd
 from sklearn.pipeline import Pipeline
 
 from perennial.errors import ParityFailed
-from perennial.training.data import Feature
-from perennial.training.export import floor32, split_thresholds
-from perennial.training.scoring import by_name, open_graph, score
+from perennial.evaluation.scoring import Graph
+from perennial.training.features import Feature
+from perennial.training.probes import probes_of
+from perennial.training.scoring import score
 
-ROWS = 10_000
+Array = np.ndarray[Any, Any]
+
+REAL_ROWS = 10_000
 PROBABILITY_TOLERANCE = 1e-6
 REGRESSION_TOLERANCE = 1e-5
-UNSEEN = "a category that was never seen ∅"
+CHUNK = 20_000
 
 
 def check_parity(
-    pipeline: Pipeline, model: bytes, features: Sequence[Feature], frame: pd.DataFrame, label: Any, task: str
+    pipeline: Pipeline, model: bytes, features: Sequence[Feature], frame: pd.DataFrame, label: Array, task: str
 ) -> dict[str, Any]:
-    """Compare graph and pipeline on up to 10,000 rows of `frame` plus adversarial ones; the evidence.
+    """Compare graph and pipeline on all rows of `frame` up to 10,000 (then as many, evenly spaced) and on all probes.
 
-    Adversarial: an unseen category, a missing value and infinite values per feature, and the float32 values on both
-    sides of every split threshold. Raises ParityFailed naming the worst row when a probability differs by more than
-    1e-6, or a regression by more than 1e-5 × max(1, sd of the label).
+    Returns the evidence (JSON). Raises ParityFailed naming the worst row and what it probes when a probability differs by
+    more than 1e-6, or a regression by more than 1e-5 × max(1, sd of the label).
     """
-    probes = adversarial_rows(pipeline, features, frame)
-    rows = pd.concat([frame.iloc[:ROWS], probes], ignore_index=True)
-    expected = pipeline.predict(rows) if task == "regression" else pipeline.predict_proba(rows)
-    found = score(open_graph(model), by_name(rows, features)).reshape(np.shape(expected))
+    chosen = np.unique(np.linspace(0, len(frame) - 1, min(REAL_ROWS, len(frame))).astype(int))
+    probes = probes_of(pipeline, features, frame)
+    rows = pd.concat([frame.iloc[chosen], probes.frame], ignore_index=True)
+    what = [f"row {index}" for index in chosen.tolist()] + probes.what
+    named = ["(any)"] * len(chosen) + probes.feature
+    expected = _expected(pipeline, rows, task)
+    found = score(Graph(model), rows)
     tolerance = PROBABILITY_TOLERANCE
     if task == "regression":
         tolerance = REGRESSION_TOLERANCE * max(1.0, float(np.std(label)))
-    difference = np.abs(found - expected).reshape(len(rows), -1).max(axis=1)
-    difference = np.where(np.isfinite(difference), difference, np.inf)
+    difference = _difference(expected, found)
     worst = int(difference.argmax())
     if difference[worst] > tolerance:
-        values = {feature.name: str(rows[feature.tensor].iloc[worst]) for feature in features}
+        shown = {feature.name: str(rows[feature.tensor].iloc[worst]) for feature in features}
         raise ParityFailed(
-            f"the graph answers {np.ravel(found[worst])} where the pipeline answers {np.ravel(expected[worst])} "
-            f"(difference {difference[worst]:.3g}, tolerance {tolerance:.3g}) for {values}"
+            f"{int((difference > tolerance).sum())} of {len(rows)} rows differ by more than {tolerance:.3g}; worst: "
+            f"{what[worst]}, feature {named[worst]}: the pipeline answers {expected[worst].tolist()}, the graph "
+            f"{found[worst].tolist()} for {shown}"
         )
-    return {"rows": len(rows) - len(probes), "adversarial": len(probes), "worst": float(difference[worst]),
-            "tolerance": tolerance}  # fmt: skip
+    return {
+        "rows": len(chosen),
+        "probes": dict(Counter(word.split(" (")[0] for word in probes.what)),
+        "worst": float(difference[worst]),
+        "worst_at": what[worst],
+        "tolerance": tolerance,
+    }
 
 
-def adversarial_rows(pipeline: Pipeline, features: Sequence[Feature], frame: pd.DataFrame) -> pd.DataFrame:
-    """Rows of `frame`, each with one feature replaced by a value that conversions get wrong."""
-    floors = floor32(split_thresholds(pipeline))
-    beside = np.unique(np.concatenate([floors, np.nextafter(floors, np.float32(np.inf))]).astype(np.float32))
-    made = []
-    for feature in features:
-        if feature.kind == "category":
-            values: Any = np.array([UNSEEN, ""], dtype=object)
-        else:
-            low, high = np.nanmin(frame[feature.tensor]), np.nanmax(frame[feature.tensor])
-            within = beside[(beside >= low) & (beside <= high)] if np.isfinite(low) else beside[:0]
-            values = np.concatenate([within, [np.nan, low, high]]).astype(np.float32)
-        base = frame.iloc[np.arange(len(values)) % len(frame)].reset_index(drop=True).copy()
-        base[feature.tensor] = values
-        made.append(base)
-    return pd.concat(made, ignore_index=True)
+def _expected(pipeline: Pipeline, rows: pd.DataFrame, task: str) -> Array:
+    answer = pipeline.predict if task == "regression" else pipeline.predict_proba
+    parts = [np.asarray(answer(rows.iloc[start : start + CHUNK])) for start in range(0, len(rows), CHUNK)]
+    return np.concatenate(parts).reshape(len(rows), -1)
+
+
+def _difference(expected: Array, found: Array) -> Array:
+    """The greatest absolute difference per row; what is not finite on both sides, or of another shape, is infinite."""
+    if expected.shape != found.shape:
+        raise ParityFailed(f"the graph answers in shape {found.shape}, the pipeline in {expected.shape}")
+    difference = np.abs(expected - found).max(axis=1)
+    wide: Array = np.where(np.isfinite(difference), difference, np.inf)
+    return wide

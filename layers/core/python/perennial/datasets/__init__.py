@@ -1,0 +1,1 @@
+"""Datasets: reading dropped files, checking their rows, committing versions."""

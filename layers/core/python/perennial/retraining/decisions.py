@@ -1,0 +1,70 @@
+"""What the governor decides, and why. Pure: facts in, decision out.
+
+An arrival is *pending* until a flight has frozen a set of dataset versions with it inside, or has failed with it: it is
+then no longer a reason to start a training. Its rows stay in the dataset, so every later training sees them. A failed
+training is therefore not repeated for the same data (bad data would loop for ever); new data, or a schedule, starts the
+next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from perennial.catalog.model import When
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A dataset version that the governor heard of. `flight` took it into account; None: pending."""
+
+    dataset: str
+    version: int
+    rows: int
+    flight: str | None = None
+
+
+@dataclass(frozen=True)
+class Start:
+    """Start a training."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Decline:
+    """Start none."""
+
+    reason: str
+
+
+def pending(arrivals: Collection[Arrival]) -> list[Arrival]:
+    """The arrivals that no flight took into account yet, oldest first."""
+    return sorted((arrival for arrival in arrivals if arrival.flight is None), key=lambda one: one.version)
+
+
+def on_arrival(when: When, arrivals: Collection[Arrival]) -> Start | Decline:
+    """Start once enough unseen rows have come."""
+    unseen = pending(arrivals)
+    rows = sum(arrival.rows for arrival in unseen)
+    if not unseen:
+        return Decline("every arrival was taken into account")
+    if rows < when.min_rows:
+        return Decline(f"{rows} unseen rows are fewer than {when.min_rows}")
+    return Start(f"{rows} unseen rows in {len(unseen)} dataset versions")
+
+
+def on_schedule(versions: Sequence[int], trained: int) -> Start | Decline:
+    """Start when the dataset has versions after the last one that a training finished with, whatever their rows.
+
+    A training that failed did not finish: a schedule tries again what a passing fault prevented.
+    """
+    unseen = [version for version in versions if version > trained]
+    if not unseen:
+        return Decline("no dataset version since the last training" if versions else "the dataset has no version")
+    return Start(f"scheduled, with {len(unseen)} dataset versions since the last training")
+
+
+def settled(known: int, seen: int) -> bool:
+    """Whether no dataset version came since the last look, when `seen` were known."""
+    return known > 0 and known == seen

@@ -1,0 +1,227 @@
+"""Starts trainings: at most one per model at a time, and none forgotten.
+
+The order of writes is what makes this hold whatever crashes, repeats or comes late:
+- an arrival is recorded before the flight is tried, and the flight is released before pending arrivals are looked for:
+  so of an arrival and an ending flight, at least one sees the other;
+- a flight is taken in the table before its execution starts, under a name in the table: so whoever finds a flight
+  without an execution starts that very execution, and starting it twice is starting it once;
+- whoever finds a flight whose execution has ended without releasing it (aborted by a person, lost) finishes it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from perennial.catalog.model import ModelSpec
+from perennial.datasets.versions import DatasetVersion, list_versions
+from perennial.errors import FlightUnknown
+from perennial.events import RETRAIN_DECLINED, RetrainDeclined
+from perennial.governance.failures import Failure, explain, is_task
+from perennial.governance.ledger import Ledger
+from perennial.governance.records import Fact
+from perennial.retraining.decisions import Arrival, Decline, Start, on_arrival, on_schedule, pending, settled
+from perennial.retraining.triggers import Flight, Triggers
+from perennial.storage.bus import Bus
+from perennial.storage.items import Items
+from perennial.storage.objects import Objects, canonical_json
+from perennial.storage.workflows import RUNNING, Workflow
+
+ACTOR = "retrain"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a look at a settling flight found; `run` is set when the versions are frozen."""
+
+    seen: int
+    run: str | None = None
+    request_key: str | None = None
+
+
+@dataclass(frozen=True)
+class Governor:
+    """Decides about trainings; `catalog` is where the deployed catalog lies (bucket, key)."""
+
+    triggers: Triggers
+    registry: Items
+    ledger: Ledger
+    bus: Bus
+    workflow: Workflow
+    data: Objects
+    catalog: tuple[str, str]
+
+    def arrive(self, spec: ModelSpec, arrival: Arrival, at: datetime) -> str | None:
+        """A dataset version of the model arrived: the id of the flight it started, or None."""
+        self.triggers.record(spec.name, arrival, at)
+        decision = self._start_if_due(spec, at)
+        if isinstance(decision, Decline) and arrival in pending(self.triggers.arrivals(spec.name)):
+            self._decline(spec.name, f"{arrival.dataset}/{arrival.version}", decision.reason, at)
+        return decision if isinstance(decision, str) else None
+
+    def schedule(self, spec: ModelSpec, at: datetime) -> str | Decline:
+        """A schedule asks for a training: the id of the flight, or why there is none."""
+        current = self._in_the_air(spec, at)
+        if current is not None and current.at == at.isoformat():
+            return current.id  # this very call started it before
+        if current is not None:
+            decision: Start | Decline = Decline("a training is under way")
+        else:
+            decision = on_schedule([one.version for one in self._versions(spec)], self.triggers.trained(spec.name))
+        started = self._take_off(spec, decision, at) if isinstance(decision, Start) else None
+        if started is not None:
+            return started
+        declined = decision if isinstance(decision, Decline) else Decline("a training is under way")
+        self._decline(spec.name, at.isoformat(), declined.reason, at)
+        return declined
+
+    def freeze(self, spec: ModelSpec, flight: str, seen: int, at: datetime) -> Look:
+        """Once no dataset version came since the last look: write the run's request and see its arrivals as taken.
+
+        Raises FlightUnknown for a flight that is not under way.
+        """
+        if (current := self.triggers.flight(spec.name)) is None or current.id != flight:
+            raise FlightUnknown(f"{flight} is not the training of {spec.name} that is under way")
+        key = request_key(flight)
+        request = self.data.find_json(key)
+        if request is None:
+            versions = self._versions(spec)
+            if not settled(len(versions), seen):
+                return Look(len(versions))
+            # the first look to settle decides: a repeated one finds its request
+            self.data.create(key, canonical_json(self._request(spec, current, versions, at)))
+            request = self.data.get_json(key)
+        self.triggers.take_into_account(spec.name, _in_request(request), flight, at)
+        return Look(len(request["versions"]), flight, key)
+
+    def finish(
+        self, spec: ModelSpec, flight: str, failure: Mapping[str, Any] | None, at: datetime
+    ) -> tuple[Failure | None, str | None]:
+        """The flight ended: why it failed (None: it did not), and the flight that it started for what came meanwhile."""
+        explained = self._explain(flight, failure) if failure else None
+        self._finish(spec, flight, explained, at)
+        decision = self._start_if_due(spec, at)
+        return explained, decision if isinstance(decision, str) else None
+
+    # ---- starting
+
+    def _start_if_due(self, spec: ModelSpec, at: datetime) -> str | Decline | None:
+        """The id of a flight that was started now; why none was; or None while one is under way."""
+        if self._in_the_air(spec, at) is not None:
+            return None
+        decision = on_arrival(spec.train.when, self.triggers.arrivals(spec.name))
+        return decision if isinstance(decision, Decline) else self._take_off(spec, decision, at)
+
+    def _take_off(self, spec: ModelSpec, decision: Start, at: datetime) -> str | None:
+        flight = self.triggers.take_off(
+            spec.name,
+            seen=len(self._versions(spec)),
+            settle_seconds=spec.train.when.settle,
+            reason=decision.reason,
+            at=at,
+        )
+        return self._launch(flight) if flight is not None else None
+
+    def _launch(self, flight: Flight) -> str:
+        evidence = {"flight": flight.id, "reason": flight.reason, "dataset_versions": flight.seen}
+        at = datetime.fromisoformat(flight.at)
+        self._record(flight.model, "requested", f"requested/{flight.id}", at, evidence)
+        self.workflow.start(flight.id, flight.request())
+        return flight.id
+
+    def _in_the_air(self, spec: ModelSpec, at: datetime) -> Flight | None:
+        """The flight under way, after putting right what a crash left: not launched yet, or ended and not released."""
+        flight = self.triggers.flight(spec.name)
+        if flight is None:
+            return None
+        status = self.workflow.status(flight.id)
+        if status is None:
+            self._launch(flight)
+        elif status not in (RUNNING, "PENDING_REDRIVE"):
+            self._finish(spec, flight.id, _ended(flight, status), at)
+            return self.triggers.flight(spec.name)
+        return flight
+
+    # ---- ending
+
+    def _finish(self, spec: ModelSpec, flight: str, failure: Failure | None, at: datetime) -> None:
+        """Everything but what comes next. Of a flight that failed, what it saw is marked before it is released: else a
+        flight that fails before it froze anything would be started again by the arrivals that started it.
+        """
+        request = self.data.find_json(request_key(flight))
+        if failure is not None:
+            self.triggers.take_into_account(spec.name, self._seen_by(spec, flight, request), flight, at)
+            evidence = {"flight": flight, "error": failure.error, "cause": failure.cause}
+            self._record(spec.name, "failed", f"failed/{flight}", at, evidence)
+        elif request is not None:
+            self.triggers.set_trained(spec.name, max(one["version"] for one in request["versions"]), flight)
+        self.triggers.land(spec.name, flight)
+
+    def _seen_by(self, spec: ModelSpec, flight: str, request: Mapping[str, Any] | None) -> list[Arrival]:
+        """What a flight froze; or what it was started for, if it is under way and froze nothing."""
+        if request is not None:
+            return _in_request(request)
+        current = self.triggers.flight(spec.name)
+        if current is None or current.id != flight:
+            return []
+        return [
+            Arrival(one.dataset, one.version, one.rows) for one in self._versions(spec) if one.version <= current.seen
+        ]
+
+    def _explain(self, run: str, failure: Mapping[str, Any]) -> Failure:
+        """The failure in the stage's own words; a task's lie in its workspace."""
+        named = self.data.find_json(f"staging/{run}/error.json") if is_task(failure) else None
+        return Failure(str(named["error"]), str(named["cause"])) if named else explain(failure)
+
+    # ---- helpers
+
+    def _versions(self, spec: ModelSpec) -> list[DatasetVersion]:
+        return list_versions(self.registry, spec.dataset)
+
+    def _request(
+        self, spec: ModelSpec, flight: Flight, versions: Sequence[DatasetVersion], at: datetime
+    ) -> dict[str, Any]:
+        bucket, key = self.catalog
+        return {
+            "model": spec.name,
+            "run": flight.id,
+            "flight": flight.id,
+            "dataset": spec.dataset,
+            "versions": [
+                {
+                    "version": one.version,
+                    "content_sha256": one.content_sha256,
+                    "rows": one.rows,
+                    "files": list(one.files),
+                }
+                for one in versions
+            ],
+            "seed": spec.train.seed,
+            "as_of": at.isoformat(),
+            "catalog": {"bucket": bucket, "key": key},
+            "reason": flight.reason,
+        }
+
+    def _decline(self, model: str, key: str, reason: str, at: datetime) -> None:
+        self._record(model, "declined", f"declined/{key}", at, {"reason": reason})
+        self.bus.put(RETRAIN_DECLINED, RetrainDeclined(model=model, reason=reason, as_of=at))
+
+    def _record(self, model: str, fact: Fact, key: str, at: datetime, evidence: dict[str, Any]) -> None:
+        self.ledger.append(f"model/{model}", fact, key=key, at=at, actor=ACTOR, evidence=evidence)
+
+
+def request_key(run: str) -> str:
+    """S3 key of the request of a run."""
+    return f"staging/{run}/request.json"
+
+
+def _in_request(request: Mapping[str, Any]) -> list[Arrival]:
+    return [Arrival(request["dataset"], one["version"], one["rows"]) for one in request["versions"]]
+
+
+def _ended(flight: Flight, status: str) -> Failure | None:
+    if status == "SUCCEEDED":
+        return None
+    return Failure("ExecutionEnded", f"execution {flight.id} ended as {status} without saying why")

@@ -1,0 +1,78 @@
+"""The prediction record: one line of JSON per request on stdout, which becomes an object in S3.
+
+    {"record": "prediction", "model", "version", "lambda_version", "id", "ids", "first", "at", "rows",
+     "inputs": {name: [...]}, "outputs": {"prediction": [...], "probability": [[...]...]}, "score_us", "cold"}
+
+Every list has `rows` elements; element i is the row whose prediction id is `<ids>-<first + i>`. `id` is Lambda's request
+id. A request too large for one log event becomes several lines with the same `ids`, so no row is lost; should a single
+row be too large, its inputs are left out and the line says `"shortened": true`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+# CloudWatch takes events of 1 MB today and took 256 KB for years; tools that read logs still expect the latter.
+MAX_LINE_BYTES = 256 * 1024 - 1024
+_DAY_MS = 86_400_000
+
+# ASCII only: a line separator within a value must not end the line
+dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
+
+
+class Moment:
+    """UTC dates of times in milliseconds; the text of the last day is kept, since requests come on the same one."""
+
+    def __init__(self) -> None:
+        self._day = -1
+        self._date = ""
+
+    def date(self, epoch_ms: int) -> str:
+        """`2013-04-30`."""
+        day = epoch_ms // _DAY_MS
+        if day != self._day:
+            from datetime import UTC, datetime, timedelta
+
+            self._date = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")
+            self._day = day
+        return self._date
+
+    def iso(self, epoch_ms: int) -> str:
+        """`2013-04-30T12:00:00.000Z`."""
+        minutes, ms = divmod(epoch_ms % _DAY_MS, 60_000)
+        return f"{self.date(epoch_ms)}T{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}Z"
+
+
+def lines(
+    head: str, tail: str, rows: int, inputs: Mapping[str, Sequence[Any]], outputs: Mapping[str, Sequence[Any]]
+) -> Iterator[str]:
+    """The record's lines, each ending in a newline. `head` and `tail` are the members before and behind the columns."""
+    yield from _piece(head, tail, 0, rows, inputs, outputs)
+
+
+def _piece(
+    head: str,
+    tail: str,
+    first: int,
+    rows: int,
+    inputs: Mapping[str, Sequence[Any]],
+    outputs: Mapping[str, Sequence[Any]],
+) -> Iterator[str]:
+    line = _line(head, tail, first, rows, dumps(inputs), dumps(outputs))
+    if len(line) <= MAX_LINE_BYTES:
+        yield line
+    elif rows == 1:
+        yield _line(head, f'"shortened":true,{tail}', first, rows, "null", dumps(outputs))
+    else:
+        # as many pieces as the whole suggests, with room for rows that are longer than others
+        size = max(1, min(rows // 2, int(rows * MAX_LINE_BYTES * 0.8 / len(line))))
+        for start in range(0, rows, size):
+            stop = min(start + size, rows)
+            cut = ({name: values[start:stop] for name, values in part.items()} for part in (inputs, outputs))
+            yield from _piece(head, tail, first + start, stop - start, *cut)
+
+
+def _line(head: str, tail: str, first: int, rows: int, inputs: str, outputs: str) -> str:
+    return f'{head}"first":{first},"rows":{rows},"inputs":{inputs},"outputs":{outputs},{tail}}}\n'

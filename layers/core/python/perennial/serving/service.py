@@ -1,0 +1,187 @@
+"""Stage predict: one model version behind its routes.
+
+    POST /v2/models/<model>[/versions/<version>]/infer      GET …/ready      GET … (metadata)
+
+`Service.handle` takes API Gateway's payload format 2.0 and returns a reply of the same. It is the hot path: an event in,
+a reply and a record line out, and nothing on the way that one row does not need. A rollout that tries golden rows adds
+`"smoke": true` to its event, which API Gateway never does.
+"""
+
+from __future__ import annotations
+
+import binascii
+import os
+import sys
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+from uuid import uuid4
+
+from perennial.errors import BundleInvalid
+from perennial.serving.bundle import MANIFEST, Bundle, verify
+from perennial.serving.errors import ModelFault, RequestRefused
+from perennial.serving.predictor import Predictor
+from perennial.serving.protocol import Reader
+from perennial.serving.record import Moment, dumps, lines
+from perennial.serving.reply import Answers, Reply, error_reply, json_reply
+from perennial.serving.signature import PREDICTION, PROBABILITY
+
+Event = Mapping[str, Any]
+_NOWHERE: dict[str, str] = {}
+
+
+class Service:
+    """Answers for one bundle. `write` takes the record lines; they end up in the log."""
+
+    def __init__(self, bundle: Bundle, lambda_version: str, write: Callable[[str], Any]) -> None:
+        """Load a verified bundle. Raises BundleInvalid."""
+        self._predictor = Predictor(bundle)
+        signature = self._predictor.signature
+        self._bundle = bundle
+        self._write = write
+        self._answers = Answers(bundle.model, bundle.version, signature)
+        self._reader = Reader(self._predictor.inputs, [one["name"] for one in signature.metadata_outputs()])
+        self._moment = Moment()
+        self._cold = True
+        self._identity = {"model": bundle.model, "version": bundle.version, "lambda_version": lambda_version}
+        # golden rows of a rollout are no predictions: their record has another name, which no filter asks for
+        self._heads = {
+            smoke: f'{{"record":"{record}",{dumps(self._identity)[1:-1]},'
+            for smoke, record in ((False, "prediction"), (True, "smoke"))
+        }
+        self._routes = self._make_routes(f"/v2/models/{bundle.model}", str(bundle.version))
+
+    def _make_routes(self, model: str, version: str) -> dict[str, tuple[str, Callable[[Event, str, int], Reply]]]:
+        routes: dict[str, tuple[str, Callable[[Event, str, int], Reply]]] = {}
+        for root in (model, f"{model}/versions/{version}"):
+            routes[root] = ("GET", self._metadata)
+            routes[f"{root}/ready"] = ("GET", self._ready)
+            routes[f"{root}/infer"] = ("POST", self._infer)
+        return routes
+
+    def handle(self, event: Event, request_id: str) -> Reply:
+        """The reply to one request; `request_id` is Lambda's. What the caller did wrong is a 4xx, never raised."""
+        context = event.get("requestContext") or _NOWHERE
+        now = context.get("timeEpoch") or int(time.time() * 1000)
+        path = event.get("rawPath", "")
+        route = self._routes.get(path)
+        try:
+            if route is None:
+                raise self._no_route(path)
+            method = context["http"]["method"] if "http" in context else None
+            if method != route[0]:
+                return error_reply(405, f"{path} takes {route[0]}, not {method}", {"allow": route[0]})
+            return route[1](event, request_id, now)
+        except RequestRefused as refused:
+            self._note("refusal", request_id, now, refused.status, str(refused))
+            return error_reply(refused.status, str(refused))
+        except ModelFault as fault:
+            self._note("fault", request_id, now, 500, str(fault))
+            return error_reply(500, f"model {self._bundle.model!r}, version {self._bundle.version}: {fault}")
+
+    def _infer(self, event: Event, request_id: str, now: int) -> Reply:
+        body: Any = event.get("body")
+        if not body:
+            raise RequestRefused("the body is empty")
+        if event.get("isBase64Encoded"):
+            body = _unbase64(body)
+        headers = event.get("headers") or _NOWHERE
+        request = self._reader.read(
+            body, headers.get("inference-header-content-length"), headers.get("content-encoding")
+        )
+        began = time.perf_counter_ns()
+        scores = self._predictor.score(request.feeds, request.rows)
+        score_us = (time.perf_counter_ns() - began) // 1000
+        ids = f"{self._moment.date(now)}-{request_id.replace('-', '')}"
+        reply = self._answers.reply(request, scores, ids)
+        outputs: dict[str, Any] = {PREDICTION: self._answers.predictions(scores)}
+        if scores.chosen is not None:
+            outputs[PROBABILITY] = scores.values
+        cold, self._cold = self._cold, False
+        head = f'{self._heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{self._moment.iso(now)}",'
+        tail = f'"score_us":{score_us},"cold":{"true" if cold else "false"}'
+        for line in lines(head, tail, request.rows, request.columns, outputs):
+            self._write(line)
+        return reply
+
+    def _ready(self, event: Event, request_id: str, now: int) -> Reply:
+        return json_reply(200, {"name": self._bundle.model, "version": str(self._bundle.version), "ready": True})
+
+    def _metadata(self, event: Event, request_id: str, now: int) -> Reply:
+        signature = self._predictor.signature
+        return json_reply(
+            200,
+            {
+                "name": self._bundle.model,
+                "versions": [str(self._bundle.version)],
+                "platform": "onnx_onnxv1",
+                "inputs": signature.metadata_inputs(),
+                "outputs": signature.metadata_outputs(),
+                "parameters": {"task": signature.task, "sha256": self._bundle.sha256},
+            },
+        )
+
+    def _no_route(self, path: str) -> RequestRefused:
+        model, version = self._bundle.model, self._bundle.version
+        parts = path.split("/")
+        if parts[:4] != ["", "v2", "models", model]:
+            return RequestRefused(f"this is model {model!r}; it has no path {path[:200]!r}", 404)
+        if len(parts) > 5 and parts[4] == "versions" and parts[5] != str(version):
+            return RequestRefused(f"model {model!r} has no version {parts[5][:40]!r} here; this is {version}", 404)
+        return RequestRefused(f"model {model!r} has no path {path[:200]!r}", 404)
+
+    def _note(self, kind: str, request_id: str, now: int, status: int, message: str) -> None:
+        """One line on what got no answer; a fault is also a metric (CloudWatch's embedded metric format)."""
+        note = {"record": kind, **self._identity, "id": request_id, "at": self._moment.iso(now)}
+        note |= {"status": status, "error": message}
+        if kind == "fault":
+            metric = {
+                "Namespace": "Perennial",
+                "Dimensions": [["model"], ["model", "lambda_version"]],
+                "Metrics": [{"Name": "PredictFault", "Unit": "Count"}],
+            }
+            note |= {"PredictFault": 1, "_aws": {"Timestamp": now, "CloudWatchMetrics": [metric]}}
+        self._write(dumps(note) + "\n")
+
+
+class Unavailable:
+    """Stands where no model can: every request gets the same readable error."""
+
+    def __init__(self, status: int, message: str) -> None:
+        self.status = status
+        self.message = message
+
+    def handle(self, event: Event, request_id: str) -> Reply:
+        """The error, whatever was asked."""
+        return error_reply(self.status, self.message)
+
+
+def open_service(
+    directory: str, lambda_version: str = "$LATEST", write: Callable[[str], Any] | None = None
+) -> Service | Unavailable:
+    """The service of the bundle in `directory`; Unavailable (503) when there is none or it may not be served."""
+    write = write or _stdout
+    if not os.path.lexists(os.path.join(directory, MANIFEST)):  # noqa: PTH110, PTH118 (no Path for one question)
+        return Unavailable(503, "no model yet: this function waits for its first rollout")
+    try:
+        return Service(verify(directory), lambda_version, write)
+    except BundleInvalid as error:
+        write(dumps({"record": "unavailable", "lambda_version": lambda_version, "error": str(error)}) + "\n")
+        return Unavailable(503, f"the model bundle is invalid and is not served: {error}")
+
+
+def request_id_of(context: Any) -> str:
+    """Lambda's request id, unique to an invocation; a fresh one where there is no context."""
+    return getattr(context, "aws_request_id", None) or str(uuid4())
+
+
+def _stdout(line: str) -> None:
+    # looked up each time: the runtime and tests put their own in its place
+    sys.stdout.write(line)
+
+
+def _unbase64(body: str) -> bytes:
+    try:
+        return binascii.a2b_base64(body)
+    except (binascii.Error, ValueError) as error:
+        raise RequestRefused(f"the body is not base64: {error}") from error
