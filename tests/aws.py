@@ -6,6 +6,7 @@ each use assumes a role in an account that nobody else has, and its buckets have
 
 from __future__ import annotations
 
+import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,6 +57,24 @@ class Account:
             BillingMode="PAY_PER_REQUEST",
         )
         return name
+
+    def bus(self, name: str) -> str:
+        """Make an event bus whose Perennial events all go to a queue; returns the queue's URL."""
+        sqs, events = self.client("sqs"), self.client("events")
+        url: str = sqs.create_queue(QueueName=f"{name}-events")["QueueUrl"]
+        arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
+        events.create_event_bus(Name=name)
+        events.put_rule(Name="all", EventBusName=name, EventPattern=json.dumps({"source": ["perennial"]}))
+        events.put_targets(Rule="all", EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
+        return url
+
+    def machine(self, name: str) -> str:
+        """Make a state machine whose executions stay RUNNING until they are stopped (moto does not execute it here)."""
+        definition = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 3600, "End": True}}}
+        reply = self.client("stepfunctions").create_state_machine(
+            name=name, definition=json.dumps(definition), roleArn=f"arn:aws:iam::{self.id}:role/{name}"
+        )
+        return str(reply["stateMachineArn"])
 
 
 @contextmanager

@@ -17,38 +17,27 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import ListShape, Shape, StructureShape
-from moto.stepfunctions.parser.api import HistoryEventType, TaskFailedEventDetails
-from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
-from moto.stepfunctions.parser.asl.component.common.error_name.error_equals_decl import ErrorEqualsDecl
-from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEvent, FailureEventException
-from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
-from moto.stepfunctions.parser.asl.component.state.exec.state_task import lambda_eval_utils
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback as waiting
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_ecs import (
     StateTaskServiceEcs,
-)
-from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_lambda import (
-    StateTaskServiceLambda,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service_sfn import (
     StateTaskServiceSfn,
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackOutcomeTimedOut
-from moto.stepfunctions.parser.asl.eval.event.event_detail import EventDetails
 from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from infra.local.patches import Patches
+from infra.local.workflow_errors import failure
 
 log = logging.getLogger(__name__)
 
 POLL = 0.2  # seconds between two looks at a job
 QUOTA = 256 * 1024  # bytes of a state's input or output, as UTF-8
-# errors that a wildcard does not catch
-UNCAUGHT = frozenset({"States.DataLimitExceeded", "States.Runtime"})
 
 
 def apply(patches: Patches) -> None:
@@ -57,15 +46,12 @@ def apply(patches: Patches) -> None:
     patches.replace(StateTaskService, "_normalise_response", _response)
     patches.replace(StateTask, "_eval_parameters", _checked_parameters(StateTask._eval_parameters))
     patches.replace(StateTaskServiceEcs, "_build_sync_resolver", _task_resolver)
-    patches.replace(StateTaskServiceEcs, "_from_error", _ecs_error(StateTaskServiceEcs._from_error))
-    patches.replace(StateTaskServiceLambda, "_from_error", _lambda_error(StateTaskServiceLambda._from_error))
     for name in ("_build_sync_resolver", "_build_sync2_resolver"):
         patches.replace(StateTaskServiceSfn, name, _execution_resolver(getattr(StateTaskServiceSfn, name)))
     patches.replace(waiting, "_DELAY_SECONDS_SYNC_CONDITION_CHECK", POLL)
     patches.replace(
         waiting.StateTaskServiceCallback, "_eval_sync", _cancelled(waiting.StateTaskServiceCallback._eval_sync)
     )
-    patches.replace(ErrorEqualsDecl, "_eval_body", _error_equals)
 
 
 def within_quota(value: Any) -> bool:
@@ -147,20 +133,6 @@ def _checked_parameters(original: Callable[..., Any]) -> Any:
     return checked
 
 
-def failure(
-    env: Any, kind: StatesErrorNameType, cause: str, resource: str = "", service: str = ""
-) -> FailureEventException:
-    """A failed task with one of the reserved error names."""
-    details = TaskFailedEventDetails(error=kind.to_name(), cause=cause, resource=resource, resourceType=service)
-    event = FailureEvent(
-        env=env,
-        error_name=StatesErrorName(typ=kind),
-        event_type=HistoryEventType.TaskFailed,
-        event_details=EventDetails(taskFailedEventDetails=details),
-    )
-    return FailureEventException(failure_event=event)
-
-
 class Job:
     """What a `.sync` state waits for: called until it returns something; `cancel` ends the job itself."""
 
@@ -235,68 +207,3 @@ def _cancelled(original: Callable[..., Any]) -> Any:
         return result
 
     return eval_sync
-
-
-def _ecs_error(original: Callable[..., Any]) -> Any:
-    def from_error(self: StateTaskServiceEcs, env: Any, ex: Exception) -> Any:
-        if not isinstance(ex, ClientError):
-            return original(self, env=env, ex=ex)
-        found, meta = ex.response["Error"], ex.response["ResponseMetadata"]
-        # an error that the API does not name is reported under the service's own name
-        error = f"ECS.{found['Code']}" if found["Code"].endswith("Exception") else "ECS.AmazonECSException"
-        cause = (
-            f"{found['Message']} (Service: AmazonECS; Status Code: {meta['HTTPStatusCode']}; "
-            f"Error Code: {found['Code']}; Request ID: {meta.get('RequestId', '')}; Proxy: null)"
-        )
-        return _custom(self, env, error, cause)
-
-    return from_error
-
-
-def _lambda_error(original: Callable[..., Any]) -> Any:
-    """A function error without a type is Lambda.Unknown; an API that cannot be reached Lambda.SdkClientException."""
-
-    def from_error(self: StateTaskServiceLambda, env: Any, ex: Exception) -> Any:
-        if isinstance(ex, lambda_eval_utils.LambdaFunctionErrorException) and not _names_type(ex.payload):
-            return _custom(self, env, "Lambda.Unknown", ex.payload)
-        if isinstance(ex, BotoCoreError):
-            return _custom(self, env, "Lambda.SdkClientException", str(ex))
-        return original(self, env=env, ex=ex)
-
-    return from_error
-
-
-def _names_type(payload: str) -> bool:
-    try:
-        found = json.loads(payload)
-    except ValueError:
-        return False
-    return isinstance(found, dict) and bool(found.get("errorType"))
-
-
-def _custom(task: StateTaskService, env: Any, error: str, cause: str) -> FailureEvent:
-    details = TaskFailedEventDetails(
-        error=error, cause=cause, resource=task._get_sfn_resource(), resourceType=task._get_sfn_resource_type()
-    )
-    return FailureEvent(
-        env=env,
-        error_name=CustomErrorName(error),
-        event_type=HistoryEventType.TaskFailed,
-        event_details=EventDetails(taskFailedEventDetails=details),
-    )
-
-
-def matches(wanted: list[str], error: str | None) -> bool:
-    """Whether a Retry or Catch that names `wanted` takes an error, wildcards included."""
-    if error in wanted:
-        return True
-    if error in UNCAUGHT:
-        return False
-    if "States.ALL" in wanted or ("States.Timeout" in wanted and error == "States.HeartbeatTimeout"):
-        return True
-    return "States.TaskFailed" in wanted and error not in ("States.Timeout", "States.HeartbeatTimeout")
-
-
-def _error_equals(self: ErrorEqualsDecl, env: Any) -> None:
-    error = env.stack.pop()
-    env.stack.append(matches([name.error_name for name in self.error_names], error.error_name if error else None))

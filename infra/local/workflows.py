@@ -28,7 +28,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfun
 from moto.stepfunctions.parser.utils import TMP_THREADS
 from werkzeug import Request, Response
 
-from infra.local import workflow_replies, workflow_tasks
+from infra.local import workflow_errors, workflow_replies, workflow_tasks
 from infra.local.context import Cloud, Principal
 from infra.local.patches import Patches
 from infra.local.workflow_definitions import problems
@@ -57,6 +57,7 @@ class Workflows:
         self._lock = threading.Lock()
         Timekeeper(cloud.clock, self._stopping).apply(self._patches)
         workflow_tasks.apply(self._patches)
+        workflow_errors.apply(self._patches)
         workflow_replies.apply(self._patches, cloud.clock)
         self._everywhere(boto_client.boto_client_for, self.client)
         self._everywhere(quotas.is_within_size_quota, workflow_tasks.within_quota)
@@ -115,8 +116,9 @@ class Workflows:
     def _error_names(self) -> None:
         """The interpreter's errors name themselves in `code`, moto's replies read `TYPE`."""
         for kind in vars(api).values():
-            if isinstance(kind, type) and issubclass(kind, AWSError) and isinstance(vars(kind).get("code"), str):
-                self._patches.replace(kind, "TYPE", kind.code)
+            name = vars(kind).get("code") if isinstance(kind, type) and issubclass(kind, AWSError) else None
+            if isinstance(name, str):
+                self._patches.replace(kind, "TYPE", name)
 
     def _backend(self) -> None:
         own = StepFunctionsParserBackend

@@ -40,7 +40,7 @@ class Api:
         SigV4Auth(frozen, "execute-api", self._region).add_auth(signed)
         try:
             reply = self._pool.request(
-                method, signed.url, body=body or None, headers=dict(signed.headers), timeout=40.0
+                method, str(signed.url), body=body or None, headers=dict(signed.headers), timeout=40.0
             )
         except urllib3.exceptions.HTTPError as error:
             raise Failure(f"{method} {self.url}{path}: {error}") from error

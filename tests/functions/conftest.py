@@ -98,8 +98,8 @@ def world() -> Iterator[World]:
             Items(account.table(f"perennial-{ENVIRONMENT}-{name}")) for name in ("registry", "triggers")
         )
         bus = f"perennial-{ENVIRONMENT}"
-        lifecycle = _machine(account, f"perennial-{ENVIRONMENT}-lifecycle")
-        world = World(account, patch, data, records, assets, registry, triggers, bus, lifecycle, _bus(account, bus))
+        lifecycle = account.machine(f"perennial-{ENVIRONMENT}-lifecycle")
+        world = World(account, patch, data, records, assets, registry, triggers, bus, lifecycle, account.bus(bus))
         world.setenv(
             ENVIRONMENT=ENVIRONMENT,
             DATA_BUCKET=data.bucket,
@@ -115,26 +115,6 @@ def world() -> Iterator[World]:
         )
         world.deploy_catalog()
         yield world
-
-
-def _bus(account: Account, name: str) -> str:
-    """A bus whose every event goes to a queue, for `World.facts`; returns the queue's URL."""
-    sqs, events = account.client("sqs"), account.client("events")
-    url: str = sqs.create_queue(QueueName=f"{name}-events")["QueueUrl"]
-    arn = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])["Attributes"]["QueueArn"]
-    events.create_event_bus(Name=name)
-    events.put_rule(Name="all", EventBusName=name, EventPattern=json.dumps({"source": ["perennial"]}))
-    events.put_targets(Rule="all", EventBusName=name, Targets=[{"Id": "queue", "Arn": arn}])
-    return url
-
-
-def _machine(account: Account, name: str) -> str:
-    """A state machine whose executions stay RUNNING until they are stopped (moto does not execute it here)."""
-    definition = {"StartAt": "Wait", "States": {"Wait": {"Type": "Wait", "Seconds": 3600, "End": True}}}
-    reply = account.client("stepfunctions").create_state_machine(
-        name=name, definition=json.dumps(definition), roleArn=f"arn:aws:iam::{account.id}:role/{name}"
-    )
-    return str(reply["stateMachineArn"])
 
 
 def _glue(account: Account, name: str) -> str:

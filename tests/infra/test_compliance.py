@@ -198,7 +198,7 @@ def test_policies_fit_into_their_roles(app: App) -> None:
 
 
 def test_predict_may_write_its_log_and_nothing_else(app: App) -> None:
-    allowed = {policy: [] for policy, _ in statements(app) if policy.startswith("Predict")}
+    allowed: dict[str, list[str]] = {policy: [] for policy, _ in statements(app) if policy.startswith("Predict")}
     for policy, statement in statements(app):
         if policy in allowed:
             allowed[policy] += listed(statement["Action"])

@@ -7,7 +7,7 @@ import json
 import time
 import uuid
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from infra.local.context import Cloud
@@ -16,7 +16,7 @@ T = TypeVar("T")
 ROLE = "arn:aws:iam::123456789012:role/small"
 
 
-def archive(files: dict[str, str | bytes]) -> bytes:
+def archive(files: Mapping[str, str | bytes]) -> bytes:
     """A zip with the same bytes for the same files."""
     buffer = io.BytesIO()
     with zipfile.ZipFile(buffer, "w") as zipped:

@@ -20,7 +20,10 @@ def write(directory: Path, name: str, content: Any) -> None:
 
 
 def file_asset(path: str, key: str, packaging: str = "zip") -> dict[str, Any]:
-    return {"source": {"path": path, "packaging": packaging}, "destinations": {"d": {"bucketName": BUCKET, "objectKey": key}}}
+    return {
+        "source": {"path": path, "packaging": packaging},
+        "destinations": {"d": {"bucketName": BUCKET, "objectKey": key}},
+    }
 
 
 @pytest.fixture
@@ -29,7 +32,8 @@ def assembly(tmp_path: Path) -> Path:
     stack = {"type": "aws:cloudformation:stack"}
     manifest = {
         "artifacts": {
-            "app": stack | {"properties": {"templateFile": "app.json", "parameters": {"P": "v"}}, "dependencies": ["data"]},
+            "app": stack
+            | {"properties": {"templateFile": "app.json", "parameters": {"P": "v"}}, "dependencies": ["data"]},
             "data": stack
             | {"properties": {"templateFile": "data.json", "stackName": "data-dev"}, "dependencies": ["data.assets"]},
             "data.assets": {"type": "cdk:asset-manifest", "properties": {"file": "data.assets.json"}},
@@ -43,7 +47,12 @@ def assembly(tmp_path: Path) -> Path:
     (tmp_path / "asset.code" / "deep" / "a.py").write_text("x = 1")
     (tmp_path / "asset.file").write_text("text")
     image = {
-        "source": {"directory": "asset.code", "dockerFile": "D", "dockerBuildArgs": {"V": "1"}, "platform": "linux/amd64"},
+        "source": {
+            "directory": "asset.code",
+            "dockerFile": "D",
+            "dockerBuildArgs": {"V": "1"},
+            "platform": "linux/amd64",
+        },
         "destinations": {"d": {"repositoryName": "images-${AWS::AccountId}-${AWS::Region}", "imageTag": "tag"}},
     }
     files = {"c": file_asset("asset.code", "code.zip"), "f": file_asset("asset.file", "file.txt", "file")}

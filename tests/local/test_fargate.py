@@ -30,7 +30,8 @@ def register(cloud: Cloud, folder: Path, program: str, *, group: str | None = No
     folder.mkdir(exist_ok=True)
     (folder / "program.py").write_text(program)
     (folder / "Dockerfile").write_text(
-        'FROM python:3.13\nENV COLOUR=blue\nWORKDIR /app\nCOPY program.py /app/\nCMD ["python", "/app/program.py", "one"]\n'
+        "FROM python:3.13\nENV COLOUR=blue\nWORKDIR /app\nCOPY program.py /app/\n"
+        'CMD ["python", "/app/program.py", "one"]\n'
     )
     uri = f"123456789012.dkr.ecr.eu-west-1.amazonaws.com/assets:{unique()}"
     cloud.images[uri] = ImageSource(folder)

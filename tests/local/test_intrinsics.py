@@ -46,7 +46,10 @@ PLAIN = st.recursive(
         ({"Ref": "AWS::URLSuffix"}, "amazonaws.com"),
         ({"Fn::GetAtt": ["Bucket", "Arn"]}, "Bucket.Arn!"),
         ({"Fn::GetAtt": "Bucket.Endpoint.Port"}, "Bucket.Endpoint.Port!"),
-        ({"Fn::Sub": "${AWS::Region}/${Bucket}/${Bucket.Arn}/${!Literal}"}, "eu-west-1/Bucket-physical/Bucket.Arn!/${Literal}"),
+        (
+            {"Fn::Sub": "${AWS::Region}/${Bucket}/${Bucket.Arn}/${!Literal}"},
+            "eu-west-1/Bucket-physical/Bucket.Arn!/${Literal}",
+        ),
         ({"Fn::Sub": ["${a}-${Env}", {"a": {"Ref": "Table"}}]}, "Table-physical-dev"),
         ({"Fn::Join": ["-", ["a", 1, True, {"Ref": "Env"}]]}, "a-1-true-dev"),
         ({"Fn::Join": ["", {"Ref": "Zones"}]}, "ab"),

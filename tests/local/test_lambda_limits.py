@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -45,9 +46,10 @@ class TestTime:
     def test_an_initialisation_that_fails_is_repeated_within_the_invocation(self, cloud: Cloud, tmp_path: Path) -> None:
         mark = tmp_path / "mark"
         body = (
-            "import pathlib\nmark = pathlib.Path({!r})\nif not mark.exists():\n    mark.touch()\n    raise RuntimeError\n"
+            f"import pathlib\nmark = pathlib.Path({str(mark)!r})\n"
+            "if not mark.exists():\n    mark.touch()\n    raise RuntimeError\n"
             "def handle(event, context):\n    return 'second time'\n"
-        ).format(str(mark))
+        )
         name = create(cloud, body)
         assert invoke(cloud, name)[1] == "second time"
         lines = log_lines(cloud, f"/aws/lambda/{name}", "REPORT RequestId")
@@ -82,7 +84,7 @@ class TestTime:
         ],
     )
     def test_errors_of_initialisation_are_named(
-        self, cloud: Cloud, body: str, members: dict[str, str], kind: str
+        self, cloud: Cloud, body: str, members: dict[str, Any], kind: str
     ) -> None:
         name = create(cloud, body, **members)
         reply, failure = invoke(cloud, name)
@@ -167,7 +169,7 @@ class TestConcurrency:
             response = caught.value.response
             assert response["Error"]["Code"] == "TooManyRequestsException"
             assert response["ResponseMetadata"]["HTTPStatusCode"] == 429
-            assert response["Reason"] == "ReservedFunctionConcurrentInvocationLimitExceeded"
+            assert response.get("Reason") == "ReservedFunctionConcurrentInvocationLimitExceeded"
             assert "FunctionError" not in first.result()[0]
         client.delete_function_concurrency(FunctionName=name)
         assert client.get_function_concurrency(FunctionName=name).get("ReservedConcurrentExecutions") is None

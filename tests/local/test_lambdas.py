@@ -111,8 +111,8 @@ class TestExecution:
     def test_the_context_names_what_was_invoked(self, cloud: Cloud) -> None:
         body = (
             "def handle(event, context):\n"
-            "    return [context.function_version, context.invoked_function_arn, context.get_remaining_time_in_millis(),"
-            " context.aws_request_id]\n"
+            "    return [context.function_version, context.invoked_function_arn,"
+            " context.get_remaining_time_in_millis(), context.aws_request_id]\n"
         )
         name = create(cloud, body, Publish=True, Timeout=7)
         settled(cloud, name, "1")
@@ -169,7 +169,8 @@ class TestExecution:
         (tmp_path / "src").mkdir()
         (tmp_path / "src" / "scored.py").write_text(
             "import os, numpy\ndef handle(event, context):\n"
-            "    return [os.environ['GREETING'], os.getcwd(), os.environ['MODE'], open('/'.join([os.environ['WHERE'], 'x.txt'])).read()]\n"
+            "    content = open(os.environ['WHERE'] + '/x.txt').read()\n"
+            "    return [os.environ['GREETING'], os.getcwd(), os.environ['MODE'], content]\n"
         )
         (tmp_path / "x.txt").write_text("data")
         (tmp_path / "Dockerfile").write_text(
@@ -362,7 +363,7 @@ class TestAliases:
         name = self.versions(cloud)
         routing = {"AdditionalVersionWeights": {"2": 0.3}}
         client.create_alias(FunctionName=name, Name="live", FunctionVersion="1", RoutingConfig=routing)
-        drawn = Counter()
+        drawn: Counter[str] = Counter()
         for _ in range(200):
             reply, (_, ran) = invoke(cloud, name, Qualifier="live")
             assert reply["ExecutedVersion"] == ran
@@ -514,7 +515,7 @@ class TestLogsAndMetrics:
         client.update_alias(FunctionName=name, Name="live", RoutingConfig={"AdditionalVersionWeights": {"2": 1.0}})
         for event in (1, 0):
             invoke(cloud, name, event, Qualifier="live")
-        of_alias = {"FunctionName": name, "Resource": f"{name}:live"}
+        of_alias: dict[str, Any] = {"FunctionName": name, "Resource": f"{name}:live"}
         assert statistic(cloud, "AWS/Lambda", "Invocations", wanted=3, FunctionName=name) == 3
         assert statistic(cloud, "AWS/Lambda", "Invocations", **of_alias) == 3
         assert statistic(cloud, "AWS/Lambda", "Errors", **of_alias) == 1
@@ -523,7 +524,7 @@ class TestLogsAndMetrics:
         assert statistic(cloud, "AWS/Lambda", "Invocations", wanted=0, ExecutedVersion="1", **of_alias) == 0
 
 
-def statistic(cloud: Cloud, namespace: str, name: str, *, wanted: float | None = None, **dimensions: str) -> float:
+def statistic(cloud: Cloud, namespace: str, name: str, wanted: float | None = None, **dimensions: Any) -> float:
     """The sum of a metric over the last hours, once it is there (or is `wanted`)."""
     now = cloud.clock.now()
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import threading
 import time
 from datetime import datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +20,7 @@ from hypothesis import strategies as st
 
 from infra.local.context import Cloud, ImageSource
 from infra.local.workflow_definitions import problems
-from infra.local.workflow_tasks import matches
+from infra.local.workflow_errors import matches
 from tests.local.small_functions import create, settled, unique, until
 
 ROLE = "arn:aws:iam::123456789012:role/states"
@@ -239,14 +243,19 @@ class TestTime:
             cloud,
             f"import pathlib\ncount = pathlib.Path({str(count)!r})\nclass StorageUnavailable(Exception): pass\n"
             "def handle(event, context):\n    tried = count.read_text() if count.exists() else ''\n"
-            "    count.write_text(tried + 'x')\n    if len(tried) < 2: raise StorageUnavailable('S3')\n    return len(tried)\n",
+            "    count.write_text(tried + 'x')\n    if len(tried) < 2: raise StorageUnavailable('S3')\n"
+            "    return len(tried)\n",
         )
         retry = [{"ErrorEquals": ["StorageUnavailable"], "IntervalSeconds": 300, "BackoffRate": 2, "MaxAttempts": 3}]
         execution = start(
             cloud, machine(cloud, ("Call", invoke_state(name, Retry=retry, OutputPath="$.Payload", End=True)))
         )
+
+        def tried(times: int) -> bool:
+            return count.exists() and len(count.read_text()) == times
+
         for attempts, seconds in ((1, 301), (2, 601)):
-            until(lambda wanted=attempts: count.exists() and len(count.read_text()) == wanted)
+            until(partial(tried, attempts))
             time.sleep(0.3)
             cloud.clock.advance(seconds)
         assert json.loads(ended(cloud, execution)["output"]) == 2
@@ -509,3 +518,17 @@ def test_no_thread_of_the_interpreter_is_left_behind_by_short_executions(cloud: 
     for number in range(20):
         run(cloud, arn, {"n": number})
     until(lambda: threading.active_count() <= before + 3)
+
+
+def test_a_busy_cloud_stops_quickly_and_leaves_neither_thread_nor_process(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    script = [sys.executable, "-m", "tests.local.stopping", str(tmp_path)]
+    paths = {"PYTHONPATH": f"{root}:{root / 'layers/core/python'}"}
+    done = subprocess.run(
+        script, cwd=root, env=os.environ | paths, capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    left = json.loads(done.stdout)
+    assert left["processes"] == []
+    assert left["threads"] == []
+    assert left["seconds"] < 10

@@ -14,6 +14,7 @@ import shlex
 import shutil
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -23,6 +24,7 @@ from infra.local.lambdas import third_party
 
 VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 PYTHON = re.compile(r"^(?:/\S*/)?python(?:3(?:\.\d+)?)?$")
+_building = threading.Lock()
 IGNORED = frozenset({"FROM", "RUN", "USER", "LABEL"})
 
 
@@ -81,6 +83,12 @@ def build(source: ImageSource, folder: Path) -> Image:
         raise ImageError(f"there is no {source.dockerfile} in {source.directory.name}")
     words = [str(source.directory), dockerfile.read_text(encoding="utf-8"), repr(source.build_args)]
     target = folder / hashlib.sha256("\0".join(words).encode()).hexdigest()
+    with _building:
+        return _laid_out(source, target)
+
+
+def _laid_out(source: ImageSource, target: Path) -> Image:
+    folder = target.parent
     if target.exists():
         return _Builder(source, target, copying=False).run()
     folder.mkdir(parents=True, exist_ok=True)

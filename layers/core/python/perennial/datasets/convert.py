@@ -31,6 +31,9 @@ ARROW: dict[str, pa.DataType] = {
     "timestamp": pa.timestamp("us", "UTC"),
 }
 _NUMPY = {"integer": np.int64, "number": np.float64, "boolean": np.bool_, "date": np.int32, "timestamp": np.int64}
+_FIXED = {"double": "f8", "float": "f4", "halffloat": "f2"} | {
+    f"{sign}int{bits}": f"{sign or 'i'}{bits // 8}" for sign in ("", "u") for bits in (8, 16, 32, 64)
+}
 _PER_SECOND = {"s": 1, "ms": 10**3, "us": 10**6, "ns": 10**9}
 # The years that Python, Athena and people share
 _FIRST_DAY, _LAST_DAY = (dt.date(1, 1, 1).toordinal() - 719163, dt.date(9999, 12, 31).toordinal() - 719163)
@@ -82,8 +85,21 @@ def ordinals(typed: pa.Array) -> pa.Array:
 def values_of(typed: pa.Array) -> npt.NDArray[Any]:
     """The values of an array of fixed width, null slots included as they come. No copy."""
     plain = ordinals(typed)
-    kind = plain.type.to_pandas_dtype()
-    return np.frombuffer(plain.buffers()[1], dtype=kind, count=len(plain) + plain.offset)[plain.offset :]
+    if not len(plain):
+        return np.zeros(0, dtype=np.dtype(_FIXED[str(plain.type)]))
+    values = np.frombuffer(plain.buffers()[1], dtype=_FIXED[str(plain.type)], count=len(plain) + plain.offset)
+    return values[plain.offset :]
+
+
+def text_buffers(column: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
+    """Offsets (one more than there are texts, from 0) and bytes of an array of texts. No copy of the bytes."""
+    if not len(column):
+        return np.zeros(1, dtype=np.int32), np.zeros(0, dtype=np.uint8)
+    _, offsets, data = column.buffers()
+    ends = np.frombuffer(offsets, dtype=np.int32, count=column.offset + len(column) + 1)[column.offset :]
+    if data is None:
+        return ends, np.zeros(0, dtype=np.uint8)
+    return ends - ends[0], np.frombuffer(data, dtype=np.uint8)[ends[0] : ends[-1]]
 
 
 def to_text(array: pa.Array) -> pa.Array:
@@ -136,11 +152,7 @@ def _fast(column: Column, raw: pa.Array) -> pa.Array | None:
 
 def _holds_letter_x(raw: pa.Array) -> bool:
     """Arrow would read 0x1F as 31."""
-    if not len(raw):
-        return False
-    _, offsets, data = raw.buffers()
-    ends = np.frombuffer(offsets, dtype=np.int32, count=raw.offset + len(raw) + 1)
-    body = bytes(data[int(ends[raw.offset]) : int(ends[-1])]) if data is not None else b""
+    body = text_buffers(raw)[1].tobytes()
     return b"x" in body or b"X" in body
 
 

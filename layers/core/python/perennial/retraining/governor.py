@@ -99,7 +99,7 @@ class Governor:
     def finish(
         self, spec: ModelSpec, flight: str, failure: Mapping[str, Any] | None, at: datetime
     ) -> tuple[Failure | None, str | None]:
-        """The flight ended: why it failed (None: it did not), and the flight that it started for what came meanwhile."""
+        """The flight ended: why it failed (None: it did not), and the flight started for what came meanwhile."""
         explained = self._explain(flight, failure) if failure else None
         self._finish(spec, flight, explained, at)
         decision = self._start_if_due(spec, at)

@@ -5,7 +5,7 @@ Numbers and booleans go to the graph as float32 with NaN for a missing value, ca
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ import numpy as np
 from perennial.serving.errors import RequestRefused
 
 Array = np.ndarray[Any, Any]
+Filler = Callable[[Any], None]
 
 _FLOAT32 = float(np.finfo(np.float32).max)
 _FLOAT16 = 65504.0
@@ -40,10 +41,10 @@ _SHOWN = 40
 class Input:
     """One input of the model. `datatype` is its v2 datatype, `accepted` those it may arrive in.
 
-    `cell` is the array of a one-row request, kept between requests because a fresh one costs as much as its checks.
+    `cell` is the array [1, 1] of a one-row request, kept between requests because a fresh one costs as much as its checks.
     """
 
-    __slots__ = ("accepted", "cell", "datatype", "name", "tensor")
+    __slots__ = ("_fillers", "accepted", "cell", "datatype", "name", "tensor")
 
     def __init__(self, name: str, datatype: str, tensor: str, cell: Array) -> None:
         self.name = name
@@ -51,13 +52,20 @@ class Input:
         self.tensor = tensor
         self.accepted = _ACCEPTED[datatype]
         self.cell = cell
+        self._fillers: dict[str, Filler] = {}
 
-    def one(self, value: Any, datatype: str) -> Array:
-        """The array [1, 1] of a single value, valid until the next call. Raises RequestRefused."""
-        raise NotImplementedError
+    def filler(self, datatype: str) -> Filler:
+        """The function that puts one value, declared as `datatype`, into `cell`; it raises RequestRefused."""
+        found = self._fillers.get(datatype)
+        if found is None:
+            found = self._fillers[datatype] = self._filler(datatype)
+        return found
 
     def many(self, values: Sequence[Any], datatype: str) -> Array:
         """The array [n, 1] of a column. Raises RequestRefused, naming the first row that is wrong."""
+        raise NotImplementedError
+
+    def _filler(self, datatype: str) -> Filler:
         raise NotImplementedError
 
     def refused(self, row: int, value: Any, reason: str) -> RequestRefused:
@@ -68,24 +76,28 @@ class Input:
 class Number(Input):
     """FP64 or INT64 in the signature; float32 in the graph."""
 
-    __slots__ = ("whole",)
+    __slots__ = ()
 
     def __init__(self, name: str, datatype: str, tensor: str) -> None:
         super().__init__(name, datatype, tensor, np.zeros((1, 1), np.float32))
-        self.whole = datatype == "INT64"
 
-    def one(self, value: Any, datatype: str) -> Array:
-        """See Input."""
-        kind = type(value)
-        if kind is float or kind is int:
-            low, high = RANGES[datatype]
-            if low <= value <= high and (kind is int or not (self.whole or datatype in INTEGERS) or value.is_integer()):
-                self.cell[0, 0] = value
-                return self.cell
-        elif value is None:
-            self.cell[0, 0] = np.nan
-            return self.cell
-        raise self._wrong(0, value, datatype)
+    def _filler(self, datatype: str) -> Filler:
+        cell = self.cell.reshape(1)
+        low, high = RANGES[datatype]
+        whole = self._whole(datatype)
+
+        def fill(value: Any) -> None:
+            kind = type(value)
+            if kind is int or kind is float:
+                if low <= value <= high and (kind is int or not whole or value.is_integer()):
+                    cell[0] = value
+                    return
+            elif value is None:
+                cell[0] = np.nan
+                return
+            raise self._wrong(0, value, datatype)
+
+        return fill
 
     def many(self, values: Sequence[Any], datatype: str) -> Array:
         """See Input."""
@@ -95,22 +107,26 @@ class Number(Input):
         low, high = RANGES[datatype]
         # compared in Python, where an integer of any size is exact
         right = kinds <= _NUMERIC and (not present or (low <= min(present) and max(present) <= high))
-        if right and float in kinds and (self.whole or datatype in INTEGERS):
+        if right and float in kinds and self._whole(datatype):
             right = all(type(value) is int or value.is_integer() for value in present)
         if not right:
             raise self._first_wrong(values, datatype)
         return np.array(values, np.float64).astype(np.float32).reshape(-1, 1)
 
+    def _whole(self, datatype: str) -> bool:
+        return self.datatype == "INT64" or datatype in INTEGERS
+
     def _first_wrong(self, values: Sequence[Any], datatype: str) -> RequestRefused:
+        fill = self.filler(datatype)
         for row, value in enumerate(values):
             try:
-                self.one(value, datatype)
+                fill(value)
             except RequestRefused:
                 return self._wrong(row, value, datatype)
         raise AssertionError("no value of a refused column is wrong")
 
     def _wrong(self, row: int, value: Any, datatype: str) -> RequestRefused:
-        expected = "a whole number" if self.whole or datatype in INTEGERS else "a number"
+        expected = "a whole number" if self._whole(datatype) else "a number"
         if type(value) not in _NUMERIC:
             return self.refused(row, value, f"is not {expected} (null is how a missing value is written)")
         low, high = RANGES[datatype]
@@ -128,12 +144,13 @@ class Boolean(Input):
     def __init__(self, name: str, tensor: str) -> None:
         super().__init__(name, "BOOL", tensor, np.zeros((1, 1), np.float32))
 
-    def one(self, value: Any, datatype: str) -> Array:
-        """See Input."""
-        if value is not True and value is not False and value is not None:
-            raise self.refused(0, value, "is not a boolean")
-        self.cell[0, 0] = np.nan if value is None else value
-        return self.cell
+    def _filler(self, datatype: str) -> Filler:
+        def fill(value: Any) -> None:
+            if value is not True and value is not False and value is not None:
+                raise self.refused(0, value, "is not a boolean")
+            self.cell[0, 0] = np.nan if value is None else value
+
+        return fill
 
     def many(self, values: Sequence[Any], datatype: str) -> Array:
         """See Input."""
@@ -151,18 +168,21 @@ class Category(Input):
     def __init__(self, name: str, tensor: str) -> None:
         super().__init__(name, "BYTES", tensor, np.full((1, 1), "", object))
 
-    def one(self, value: Any, datatype: str) -> Array:
-        """See Input."""
-        self.cell[0, 0] = self._text(0, value)
-        return self.cell
+    def _filler(self, datatype: str) -> Filler:
+        cell, checked = self.cell.reshape(1), self._checked
+
+        def fill(value: Any) -> None:
+            cell[0] = checked(0, value)
+
+        return fill
 
     def many(self, values: Sequence[Any], datatype: str) -> Array:
         """See Input."""
         array = np.empty((len(values), 1), object)
-        array[:, 0] = [self._text(row, value) for row, value in enumerate(values)]
+        array[:, 0] = [self._checked(row, value) for row, value in enumerate(values)]
         return array
 
-    def _text(self, row: int, value: Any) -> str:
+    def _checked(self, row: int, value: Any) -> str:
         if value is None:
             return ""
         if type(value) is not str:
@@ -183,16 +203,6 @@ def make_input(name: str, datatype: str, kind: str, tensor: str) -> Input:
     if kind == "category" and datatype == "BYTES":
         return Category(name, tensor)
     raise ValueError(f"input {name!r} is a {kind} of {datatype}, which is none of number, boolean, category")
-
-
-def lay_out(columns: Mapping[str, tuple[Input, str, Sequence[Any]]], rows: int) -> dict[str, Array]:
-    """The graph's feeds for checked-in columns: input name → (input, declared datatype, values). Raises RequestRefused.
-
-    Feeds of a single row are valid until the next call.
-    """
-    if rows == 1:
-        return {spec.tensor: spec.one(values[0], datatype) for spec, datatype, values in columns.values()}
-    return {spec.tensor: spec.many(values, datatype) for spec, datatype, values in columns.values()}
 
 
 def shown(value: Any) -> str:

@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 
 from perennial.serving.errors import RequestRefused
 from perennial.serving.inputs import Array, Input, shown
+from perennial.serving.prepared import PreparedRequests
+from perennial.serving.record import Columns
 from perennial.serving.strict_json import parse
 from perennial.serving.tensors import decode_tensor
 
@@ -24,13 +26,14 @@ _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 class Request(NamedTuple):
     """A request that the model can answer.
 
-    `columns` are the values as sent (None for missing), by input name; `feeds` the same as the graph takes them;
-    `outputs` the wanted outputs, each with whether it is to travel in binary. `id` is the caller's own.
+    `columns` are the values as sent (None for missing), by input name, as JSON; `feeds` the same as the graph takes
+    them, those of a single row valid until the next request is read; `outputs` the wanted outputs, each with whether it
+    is to travel in binary. `id` is the caller's own.
     """
 
     id: str | None
     rows: int
-    columns: dict[str, list[Any]]
+    columns: Columns
     feeds: dict[str, Array]
     outputs: Sequence[tuple[str, bool]]
 
@@ -41,6 +44,7 @@ class Reader:
     def __init__(self, inputs: Sequence[Input], outputs: Sequence[str]) -> None:
         self._inputs = {spec.name: spec for spec in inputs}
         self._outputs = {binary: [(name, binary) for name in outputs] for binary in (False, True)}
+        self._prepared = PreparedRequests(self._inputs)
 
     def read(self, body: str | bytes, header_length: str | None = None, encoding: str | None = None) -> Request:
         """Parse and check a body. Raises RequestRefused, naming input and row where there are such.
@@ -53,14 +57,18 @@ class Reader:
         binary: memoryview | None = None
         if header_length is not None:
             body, binary = _split(body, header_length)
-        if isinstance(body, bytes):
-            body = _text(body)
-        request = parse(body)
+        text = _text(body) if isinstance(body, bytes) else body
+        if binary is None and (prepared := self._prepared.find(text)) is not None:
+            return Request(None, 1, *prepared)
+        request = parse(text)
         client_id = request.get("id")
         if client_id is not None and not _is_id(client_id):
             raise RequestRefused(f"id must be a string of at most {MAX_ID} characters")
-        rows, columns, feeds = self._tensors(request.get("inputs"), binary)
-        return Request(client_id, rows, columns, feeds, self._wanted(request))
+        rows, values, feeds = self._tensors(request.get("inputs"), binary)
+        wanted = self._wanted(request)
+        if rows == 1 and binary is None and client_id is None:
+            self._prepared.learn(text, wanted)
+        return Request(client_id, rows, Columns.of(values), feeds, wanted)
 
     def _tensors(
         self, listed: Any, binary: memoryview | None
@@ -86,7 +94,11 @@ class Reader:
                 position += size
             columns[spec.name] = values
             datatype = tensor["datatype"]
-            feeds[spec.tensor] = spec.one(values[0], datatype) if rows == 1 else spec.many(values, datatype)
+            if rows == 1:
+                spec.filler(datatype)(values[0])
+                feeds[spec.tensor] = spec.cell
+            else:
+                feeds[spec.tensor] = spec.many(values, datatype)
         if len(columns) != len(self._inputs):
             missing = [name for name in self._inputs if name not in columns]
             raise RequestRefused(f"input {missing[0]!r} is missing" + _others(missing[1:]))

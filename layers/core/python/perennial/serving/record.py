@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 # CloudWatch takes events of 1 MB today and took 256 KB for years; tools that read logs still expect the latter.
 MAX_LINE_BYTES = 256 * 1024 - 1024
@@ -45,33 +45,35 @@ class Moment:
         return f"{self.date(epoch_ms)}T{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}Z"
 
 
-def lines(
-    head: str, tail: str, rows: int, inputs: Mapping[str, Sequence[Any]], outputs: Mapping[str, Sequence[Any]]
-) -> Iterator[str]:
+class Columns(NamedTuple):
+    """Columns of a record: as JSON, and by name for when they have to be cut (None for a single row, which cannot be)."""
+
+    json: str
+    values: Mapping[str, Sequence[Any]] | None
+
+    @classmethod
+    def of(cls, values: Mapping[str, Sequence[Any]]) -> Columns:
+        """Columns by name."""
+        return cls(dumps(values), values)
+
+    def cut(self, start: int, stop: int) -> Columns:
+        """The rows from `start` to before `stop`."""
+        return Columns.of({name: column[start:stop] for name, column in (self.values or {}).items()})
+
+
+def lines(head: str, tail: str, rows: int, inputs: Columns, outputs: Columns, first: int = 0) -> Iterator[str]:
     """The record's lines, each ending in a newline. `head` and `tail` are the members before and behind the columns."""
-    yield from _piece(head, tail, 0, rows, inputs, outputs)
-
-
-def _piece(
-    head: str,
-    tail: str,
-    first: int,
-    rows: int,
-    inputs: Mapping[str, Sequence[Any]],
-    outputs: Mapping[str, Sequence[Any]],
-) -> Iterator[str]:
-    line = _line(head, tail, first, rows, dumps(inputs), dumps(outputs))
+    line = _line(head, tail, first, rows, inputs.json, outputs.json)
     if len(line) <= MAX_LINE_BYTES:
         yield line
     elif rows == 1:
-        yield _line(head, f'"shortened":true,{tail}', first, rows, "null", dumps(outputs))
+        yield _line(head, f'"shortened":true,{tail}', first, rows, "null", outputs.json)
     else:
         # as many pieces as the whole suggests, with room for rows that are longer than others
         size = max(1, min(rows // 2, int(rows * MAX_LINE_BYTES * 0.8 / len(line))))
         for start in range(0, rows, size):
             stop = min(start + size, rows)
-            cut = ({name: values[start:stop] for name, values in part.items()} for part in (inputs, outputs))
-            yield from _piece(head, tail, first + start, stop - start, *cut)
+            yield from lines(head, tail, stop - start, inputs.cut(start, stop), outputs.cut(start, stop), first + start)
 
 
 def _line(head: str, tail: str, first: int, rows: int, inputs: str, outputs: str) -> str:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from perennial.serving.errors import RequestRefused
 from perennial.serving.predictor import Scores
 from perennial.serving.protocol import Request
-from perennial.serving.record import dumps
+from perennial.serving.record import Columns, dumps
 from perennial.serving.signature import PREDICTION, PREDICTION_ID, PROBABILITY, Signature
 from perennial.serving.tensors import encode_tensor
 
@@ -32,6 +32,14 @@ def error_reply(status: int, message: str, headers: Mapping[str, str] | None = N
     return json_reply(status, {"error": message}, headers)
 
 
+class Answer(NamedTuple):
+    """Predictions in JSON without their brackets: `prediction` [n], and `probability` [n × k] flat ("" without)."""
+
+    scores: Scores
+    prediction: str
+    probability: str
+
+
 class Answers:
     """Makes inference replies of one model version."""
 
@@ -42,25 +50,37 @@ class Answers:
         self._labels = [dumps(label) for label in signature.classes or ()]
         self._parameters = f'"classes":{dumps(signature.classes)}'
 
-    def predictions(self, scores: Scores) -> list[Any]:
-        """The label or value of each row."""
-        if scores.chosen is None or self._classes is None:
-            return [row[0] for row in scores.values]
-        return [self._classes[index] for index in scores.chosen]
+    def answer(self, scores: Scores) -> Answer:
+        """Scores written out, once for the reply and the record."""
+        numbers = ",".join([repr(value) for row in scores.values for value in row])
+        if scores.chosen is None:
+            return Answer(scores, numbers, "")
+        return Answer(scores, ",".join([self._labels[index] for index in scores.chosen]), numbers)
 
-    def reply(self, request: Request, scores: Scores, ids: str) -> Reply:
+    def columns(self, answer: Answer) -> Columns:
+        """The record's outputs."""
+        scores = answer.scores
+        if len(scores.values) == 1:
+            probability = f',"{PROBABILITY}":[[{answer.probability}]]' if answer.probability else ""
+            return Columns(f'{{"{PREDICTION}":[{answer.prediction}]{probability}}}', None)
+        values: dict[str, Sequence[Any]] = {PREDICTION: self._predictions(scores)}
+        if scores.chosen is not None:
+            values[PROBABILITY] = scores.values
+        return Columns.of(values)
+
+    def reply(self, request: Request, answer: Answer, ids: str) -> Reply:
         """The reply to `request`; the id of row i is `<ids>-<i>`. Raises RequestRefused when it would be too large."""
         parts: list[str] = []
         binaries: list[bytes] = []
         for name, binary in request.outputs:
             datatype, shape, parameters = self._form(name, request.rows)
             if binary:
-                content = encode_tensor(datatype, self._values(name, scores, ids, request.rows))
+                content = encode_tensor(datatype, self._values(name, answer.scores, ids))
                 binaries.append(content)
                 size = f'"binary_data_size":{len(content)}'
                 data = f'"parameters":{{{size}{"," if parameters else ""}{parameters}}}'
             else:
-                data = f'"data":[{self._json(name, scores, ids, request.rows)}]'
+                data = f'"data":[{_data(name, answer, ids)}]'
                 if parameters:
                     data = f'"parameters":{{{parameters}}},{data}'
             parts.append(f'{{"name":"{name}","datatype":"{datatype}","shape":{shape},{data}}}')
@@ -74,19 +94,23 @@ class Answers:
             return "FP64", f"[{rows},{len(self._labels)}]", self._parameters
         return ("BYTES" if name == PREDICTION_ID else self._datatype), f"[{rows}]", ""
 
-    def _json(self, name: str, scores: Scores, ids: str, rows: int) -> str:
-        if name == PREDICTION_ID:
-            return ",".join([f'"{ids}-{row}"' for row in range(rows)])
-        if name == PREDICTION and scores.chosen is not None:
-            return ",".join([self._labels[index] for index in scores.chosen])
-        return ",".join([repr(value) for row in scores.values for value in row])
+    def _predictions(self, scores: Scores) -> list[Any]:
+        if scores.chosen is None or self._classes is None:
+            return [row[0] for row in scores.values]
+        return [self._classes[index] for index in scores.chosen]
 
-    def _values(self, name: str, scores: Scores, ids: str, rows: int) -> Sequence[Any]:
+    def _values(self, name: str, scores: Scores, ids: str) -> Sequence[Any]:
         if name == PREDICTION_ID:
-            return [f"{ids}-{row}" for row in range(rows)]
+            return [f"{ids}-{row}" for row in range(len(scores.values))]
         if name == PREDICTION:
-            return self.predictions(scores)
+            return self._predictions(scores)
         return [value for row in scores.values for value in row]
+
+
+def _data(name: str, answer: Answer, ids: str) -> str:
+    if name == PREDICTION_ID:
+        return ",".join([f'"{ids}-{row}"' for row in range(len(answer.scores.values))])
+    return answer.prediction if name == PREDICTION else answer.probability
 
 
 def _plain(body: str) -> Reply:

@@ -24,7 +24,6 @@ from perennial.serving.predictor import Predictor
 from perennial.serving.protocol import Reader
 from perennial.serving.record import Moment, dumps, lines
 from perennial.serving.reply import Answers, Reply, error_reply, json_reply
-from perennial.serving.signature import PREDICTION, PROBABILITY
 
 Event = Mapping[str, Any]
 _NOWHERE: dict[str, str] = {}
@@ -93,14 +92,12 @@ class Service:
         scores = self._predictor.score(request.feeds, request.rows)
         score_us = (time.perf_counter_ns() - began) // 1000
         ids = f"{self._moment.date(now)}-{request_id.replace('-', '')}"
-        reply = self._answers.reply(request, scores, ids)
-        outputs: dict[str, Any] = {PREDICTION: self._answers.predictions(scores)}
-        if scores.chosen is not None:
-            outputs[PROBABILITY] = scores.values
+        answer = self._answers.answer(scores)
+        reply = self._answers.reply(request, answer, ids)
         cold, self._cold = self._cold, False
         head = f'{self._heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{self._moment.iso(now)}",'
         tail = f'"score_us":{score_us},"cold":{"true" if cold else "false"}'
-        for line in lines(head, tail, request.rows, request.columns, outputs):
+        for line in lines(head, tail, request.rows, request.columns, self._answers.columns(answer)):
             self._write(line)
         return reply
 

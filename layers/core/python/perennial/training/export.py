@@ -75,6 +75,9 @@ def finish(model: Any, task: str) -> bytes:
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(public, TensorProto.FLOAT, [None, classes or None]))
     del graph.value_info[:]
+    # the converter lists them in the order of a set, which changes from process to process
+    del model.opset_import[:]
+    model.opset_import.extend(helper.make_opsetid(domain, version) for domain, version in sorted(OPSET.items()))
     model.ir_version = IR_VERSION
     model.producer_name, model.producer_version, model.doc_string = "perennial", "", ""
     graph.name, graph.doc_string = "model", ""

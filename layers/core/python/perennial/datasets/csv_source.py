@@ -1,0 +1,176 @@
+"""CSV, plain or gzipped: RFC 4180, UTF-8, comma, a header; every value arrives as text."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.csv as pc
+
+from perennial.catalog.contract import Contract
+from perennial.datasets.refusal import Refusal
+from perennial.datasets.source import Limits, RawBatch, Source, check_columns
+
+# Also the longest line. Larger blocks save no time (measured: 4 and 16 MiB are alike), smaller ones do not save memory.
+BLOCK = 4 * 1024 * 1024
+_HEAD = 256 * 1024
+_BOM = codecs.BOM_UTF8
+
+
+class Watched(io.RawIOBase):
+    """A stream that counts what passes: bytes (a zip bomb ends here), line ends, quotes."""
+
+    def __init__(self, inner: Any, limit: int) -> None:
+        self._inner = inner
+        self._limit = limit
+        self.bytes = self.lines = self.quotes = 0
+        self.last = b""
+
+    def read(self, size: int = -1) -> bytes:
+        """At most `size` bytes. Raises Refusal once more than the limit have passed, OSError for a broken gzip."""
+        block: bytes = self._inner.read(size)
+        if block:
+            self.bytes += len(block)
+            self.lines += block.count(b"\n")
+            self.quotes += block.count(b'"')
+            self.last = block[-1:]
+        if self.bytes > self._limit:
+            raise Refusal("tooLarge", f"more than {self._limit:,} bytes when decompressed")
+        return block
+
+    def readable(self) -> bool:
+        """It can be read."""
+        return True
+
+
+def open_bytes(path: Path) -> Any:
+    """The decompressed bytes of a file, as a stream. gzip is checked to its last byte (OSError)."""
+    with path.open("rb") as file:
+        zipped = file.read(2) == b"\x1f\x8b"
+    return pa.CompressedInputStream(pa.OSFile(str(path)), "gzip") if zipped else path.open("rb")
+
+
+def broken(error: Exception) -> Refusal:
+    """The refusal for what a stream raised."""
+    text = str(error)
+    if isinstance(error, OSError):
+        rule = "truncated" if "runcated" in text else "unreadable"
+        return Refusal(rule, f"the gzip stream is broken: {text}")
+    if "UTF8" in text or "utf-8" in text:
+        return Refusal("encoding", f"the file is not UTF-8: {text}")
+    if "straddling" in text:
+        return Refusal("unreadable", f"a line is longer than {BLOCK:,} bytes, or a quote is never closed")
+    return Refusal("unreadable", f"the file cannot be read as CSV: {text[:500]}")
+
+
+def open_csv(path: Path, contract: Contract, limits: Limits) -> Source:
+    """The rows of a CSV file. Raises Refusal for its header; the batches raise it for the rest."""
+    header = _header(path)
+    check_columns(header, contract)
+    source = Source(batches=iter(()))
+    source.batches = _batches(path, contract, limits, source, header)
+    return source
+
+
+def _header(path: Path) -> list[str]:
+    stream = open_bytes(path)
+    try:
+        head: bytes = stream.read(_HEAD)
+        whole = len(head) < _HEAD
+        text = codecs.getincrementaldecoder("utf-8")().decode(head.removeprefix(_BOM), final=whole)
+        rows = csv.reader(io.StringIO(text.lstrip("\r\n"), newline=""))
+        header = next(rows, [])
+        complete = whole or rows.line_num < text.count("\n")
+    except OSError as error:
+        raise broken(error) from error
+    except UnicodeDecodeError as error:
+        raise Refusal("encoding", f"the file is not UTF-8: {error}") from error
+    except csv.Error as error:
+        raise Refusal("unreadable", f"the header cannot be read: {error}") from error
+    finally:
+        stream.close()
+    if "\0" in "".join(header):
+        raise Refusal("kind", "the file holds binary data, not CSV")
+    if not header or not any(header):
+        raise Refusal("empty", "the file has no header")
+    if not complete:
+        raise Refusal("unreadable", f"the header is longer than {_HEAD:,} bytes")
+    return header
+
+
+def _batches(
+    path: Path, contract: Contract, limits: Limits, source: Source, header: list[str]
+) -> Iterator[RawBatch]:
+    watched = Watched(open_bytes(path), limits.text_bytes)
+    skipped: list[int] = []
+
+    def stray(row: Any) -> str:
+        # Arrow counts rows, blank lines aside, and the header is its first
+        skipped.append(row.number - 1)
+        source.stray(row.number - 1, "fields", row.text)
+        return "skip"
+
+    done = 0
+    try:
+        for batch in _reader(watched, contract, stray, len(header)):
+            numbers = _numbers(done, batch.num_rows, skipped)
+            if batch.num_rows:
+                done = int(numbers[-1])
+            if done > limits.rows:
+                raise Refusal("tooLarge", f"more than {limits.rows:,} rows")
+            yield RawBatch(batch.columns, numbers)
+    except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        raise broken(error) from error
+    finally:
+        watched.close()
+    _finish(watched, source, header, max([done, *skipped[-1:]]))
+
+
+def _reader(watched: Watched, contract: Contract, stray: Any, width: int) -> Any:
+    names = [column.name for column in contract.columns]
+    return pc.open_csv(
+        watched,
+        # one thread: rows keep their numbers, and Lambda has one vCPU
+        read_options=pc.ReadOptions(use_threads=False, block_size=BLOCK),
+        parse_options=pc.ParseOptions(
+            newlines_in_values=True,
+            invalid_row_handler=stray,
+            # in a file of one column, an empty line is an empty value
+            ignore_empty_lines=width > 1,
+        ),
+        convert_options=pc.ConvertOptions(
+            column_types=dict.fromkeys(names, pa.string()),
+            include_columns=names,
+            null_values=list(contract.missing),
+            strings_can_be_null=True,
+        ),
+    )
+
+
+def _numbers(done: int, count: int, skipped: list[int]) -> npt.NDArray[np.int64]:
+    """Numbers of the next `count` rows after row `done`, leaving out those that were skipped."""
+    numbers = np.arange(done + 1, done + 1 + count, dtype=np.int64)
+    for row in skipped:
+        if row > done:
+            numbers[numbers >= row] += 1
+    return numbers
+
+
+def _finish(watched: Watched, source: Source, header: list[str], rows: int) -> None:
+    """What only the end of the file can tell."""
+    if watched.quotes % 2:
+        raise Refusal("unreadable", "the quotes do not pair: one is never closed, or one inside a value is not doubled")
+    terminated = watched.last in {b"\n", b"\r"}
+    if not terminated:
+        if source.strays and source.strays[-1].row == rows:
+            raise Refusal("truncated", f"the file ends within row {rows}: {source.strays[-1].text[:100]!r}")
+        source.unterminated_column = header[-1]
+    if not watched.quotes and watched.lines + (not terminated) == rows + 1:
+        source.line_of_first = 2

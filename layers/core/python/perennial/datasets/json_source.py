@@ -1,0 +1,109 @@
+"""JSON Lines, plain or gzipped: one object a line; numbers keep the text they are written in."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from perennial.catalog.contract import Contract
+from perennial.datasets.csv_source import BLOCK, Watched, broken, open_bytes
+from perennial.datasets.refusal import Refusal
+from perennial.datasets.source import Limits, RawBatch, Source
+
+BATCH_ROWS = 16_384
+
+
+def open_json(path: Path, contract: Contract, limits: Limits) -> Source:
+    """The rows of a JSON Lines file; a key that is absent is null, blank lines are no rows."""
+    source = Source(batches=iter(()))
+    source.batches = _batches(path, contract, limits, source)
+    return source
+
+
+def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> Iterator[RawBatch]:
+    names = [column.name for column in contract.columns]
+    watched = Watched(open_bytes(path), limits.text_bytes)
+    rows: list[dict[str, str | None]] = []
+    numbers: list[int] = []
+    number, line = 0, b""
+    try:
+        for line in _lines(watched):
+            if not line.strip():
+                continue
+            number += 1
+            try:
+                rows.append(_row(line, names, contract.ignore_extra))
+                numbers.append(number)
+            except (ValueError, RecursionError) as error:
+                source.stray(number, "json", f"{error}: {line[:200].decode('utf-8', 'replace')}")
+            if len(rows) >= BATCH_ROWS:
+                yield _batch(rows, numbers, names)
+                rows, numbers = [], []
+    except OSError as error:
+        raise broken(error) from error
+    finally:
+        watched.close()
+    if source.strays and source.strays[-1].row == number and not line.endswith(b"\n"):
+        raise Refusal("truncated", f"the file ends within row {number}")
+    if watched.lines + (not line.endswith(b"\n")) == number:
+        source.line_of_first = 1
+    if rows:
+        yield _batch(rows, numbers, names)
+
+
+def _lines(watched: Watched) -> Iterator[bytes]:
+    rest = b""
+    while block := watched.read(BLOCK // 4):
+        *lines, rest = (rest + block).splitlines(keepends=True) if b"\n" in block else [rest + block]
+        if rest.endswith(b"\n"):
+            lines, rest = [*lines, rest], b""
+        if len(rest) > BLOCK:
+            raise Refusal("unreadable", f"a line is longer than {BLOCK:,} bytes")
+        yield from lines
+    if rest:
+        yield rest
+
+
+def _row(line: bytes, names: list[str], ignore_extra: bool) -> dict[str, str | None]:
+    try:
+        text = line.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Refusal("encoding", f"the file is not UTF-8: {error}") from error
+    found = json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_pairs)
+    if not isinstance(found, dict):
+        raise ValueError("no JSON object")  # noqa: TRY004 - the value is wrong, not the program
+    extra = [name for name in found if name not in names]
+    if extra and not ignore_extra:
+        raise ValueError(f"unexpected key {extra[0][:100]!r}")
+    return {name: _text(name, found.get(name)) for name in names}
+
+
+def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a key is written twice")
+    return found
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON")
+
+
+def _text(name: str, value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+            raise ValueError(f"{name}: half of a surrogate pair")
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    raise ValueError(f"{name}: an object or array is no value")
+
+
+def _batch(rows: list[dict[str, str | None]], numbers: list[int], names: list[str]) -> RawBatch:
+    columns = [pa.array([row[name] for row in rows], pa.string()) for name in names]
+    return RawBatch(columns, np.array(numbers, dtype=np.int64))

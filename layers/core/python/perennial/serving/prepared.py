@@ -1,0 +1,90 @@
+"""Requests that differ from an earlier one in nothing but their values.
+
+A client sends one-row requests from one template: the same bytes around other values. The first such request is read
+with all care; what surrounds its values is kept, and later ones with the same surroundings need only their values parsed
+and checked. That takes a third of the time of reading them whole, and is the difference between a handler that costs
+twice its model and one that costs half as much again.
+
+It changes no answer: surroundings are compared byte for byte, and a place for a value counts only after two probes have
+shown that what stands there is what the tensor's data becomes.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+from perennial.serving.inputs import Array, Filler, Input
+from perennial.serving.record import Columns, dumps
+
+MAX_TEMPLATES = 16
+MAX_CHARACTERS = 256 * 1024
+# One plain value as the only element of a tensor's data: no escapes, nothing but printable ASCII, so that the token can
+# be copied into the record as it is.
+_SLOT = re.compile(r'"data": ?\[(-?[0-9][0-9.eE+-]*|"[ !#-\[\]-~]*"|null|true|false)\]')
+_decode = json.JSONDecoder().decode
+
+Prepared = tuple[Columns, dict[str, Array], Sequence[tuple[str, bool]]]
+
+
+class _Template(NamedTuple):
+    fillers: list[Filler]
+    columns: str
+    feeds: dict[str, Array]
+    outputs: Sequence[tuple[str, bool]]
+
+
+class PreparedRequests:
+    """The templates of one model, learnt from its requests; `inputs` by name."""
+
+    def __init__(self, inputs: Mapping[str, Input]) -> None:
+        self._inputs = inputs
+        self._templates: dict[tuple[str, ...], _Template] = {}
+
+    def find(self, text: str) -> Prepared | None:
+        """Columns, feeds and outputs of a one-row request whose template is known, else None.
+
+        Raises RequestRefused for a value that its input does not take.
+        """
+        if len(text) > MAX_CHARACTERS:
+            return None
+        parts = _SLOT.split(text)
+        template = self._templates.get(tuple(parts[::2]))
+        if template is None:
+            return None
+        tokens = parts[1::2]
+        try:
+            values = _decode(f"[{','.join(tokens)}]")
+        except ValueError:
+            return None  # the careful reader says what is wrong, and where
+        for fill, value in zip(template.fillers, values, strict=True):
+            fill(value)
+        return Columns(template.columns % tuple(tokens), None), template.feeds, template.outputs
+
+    def learn(self, text: str, outputs: Sequence[tuple[str, bool]]) -> None:
+        """Keep the surroundings of a one-row request that has been read with care and found right."""
+        if len(self._templates) >= MAX_TEMPLATES or len(text) > MAX_CHARACTERS:
+            return
+        parts = _SLOT.split(text)
+        surroundings = tuple(parts[::2])
+        if len(surroundings) != len(self._inputs) + 1:
+            return
+        tensors: list[dict[str, Any]] = []
+        for probe in (10**6, 2 * 10**6):
+            expected = [[probe + index] for index in range(len(self._inputs))]
+            filled = "".join(
+                part for piece, data in zip(surroundings, expected, strict=False) for part in (piece, f'"data":{data}')
+            )
+            try:
+                tensors = _decode(filled + surroundings[-1])["inputs"]
+            except ValueError:
+                return
+            if [tensor["data"] for tensor in tensors] != expected:
+                return
+        specs = [self._inputs[tensor["name"]] for tensor in tensors]
+        fillers = [spec.filler(tensor["datatype"]) for spec, tensor in zip(specs, tensors, strict=True)]
+        columns = ",".join(dumps(spec.name).replace("%", "%%") + ":[%s]" for spec in specs)
+        feeds = {spec.tensor: spec.cell for spec in specs}
+        self._templates[surroundings] = _Template(fillers, f"{{{columns}}}", feeds, outputs)

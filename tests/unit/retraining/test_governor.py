@@ -1,0 +1,230 @@
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from perennial.errors import FlightUnknown
+from perennial.governance.failures import Failure
+from perennial.retraining.decisions import Decline
+from tests.crash import When, crash_at
+from tests.unit.retraining.conftest import AT, Tower
+
+LATER = AT + timedelta(hours=1)
+
+
+def test_a_training_starts_once_enough_rows_have_come(tower: Tower) -> None:
+    assert [tower.drop(20), tower.drop(20)] == [None, None]
+    flight = tower.drop(20)
+    assert flight is not None
+    assert tower.executions() == {flight: "RUNNING"}
+    assert tower.input(flight) == {"model": "late", "flight": flight, "settle_seconds": 30, "looks": 3}
+    assert tower.facts() == ["declined", "declined", "requested"]
+
+
+def test_a_repeated_arrival_is_no_new_one(tower: Tower) -> None:
+    arrival = tower.commit(30)
+    for _ in range(3):
+        assert tower.governor.arrive(tower.spec, arrival, AT) is None
+    assert tower.facts() == ["declined"]
+
+
+def test_arrivals_during_a_flight_start_nothing(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert [tower.drop(60), tower.drop(60)] == [None, None]
+    assert list(tower.executions()) == [flight]
+
+
+def test_a_look_waits_while_versions_keep_coming(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.drop(10)
+    first = tower.governor.freeze(tower.spec, flight, 1, AT)
+    assert (first.seen, first.run) == (2, None)
+    second = tower.governor.freeze(tower.spec, flight, first.seen, AT)
+    assert (second.seen, second.run, second.request_key) == (2, flight, f"staging/{flight}/request.json")
+
+
+def test_a_frozen_request_names_every_committed_version(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.commit(10)  # committed, and its event is still on its way
+    tower.fly(flight)
+    request = tower.governor.data.get_json(f"staging/{flight}/request.json")
+    assert [one["version"] for one in request["versions"]] == [1, 2]
+    assert {name: request[name] for name in ("model", "run", "flight", "dataset", "seed", "catalog")} == {
+        "model": "late",
+        "run": flight,
+        "flight": flight,
+        "dataset": "flights",
+        "seed": 7,
+        "catalog": {"bucket": "assets", "key": "catalog.zip"},
+    }
+    assert request["versions"][0] == {
+        "version": 1,
+        "rows": 60,
+        "content_sha256": f"{1:064x}",
+        "files": ["curated/flights/version=00000001/part-00000.parquet"],
+    }
+
+
+def test_a_frozen_request_is_the_same_when_asked_again(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    before = tower.governor.data.get(f"staging/{flight}/request.json")
+    tower.drop(60)
+    assert tower.governor.freeze(tower.spec, flight, 1, LATER).run == flight
+    assert tower.governor.data.get(f"staging/{flight}/request.json") == before
+
+
+def test_an_event_that_comes_after_its_version_was_trained_on_starts_nothing(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    late = tower.commit(500)
+    tower.fly(flight)
+    tower.governor.finish(tower.spec, flight, None, AT)
+    assert tower.governor.arrive(tower.spec, late, AT) is None
+    assert list(tower.executions()) == [flight]
+
+
+def test_arrivals_after_the_freeze_start_one_more(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    tower.drop(30)
+    tower.drop(30)
+    failure, more = tower.governor.finish(tower.spec, flight, None, LATER)
+    assert failure is None
+    assert set(tower.executions()) == {flight, more}
+    # and what is repeated finds it started
+    assert tower.governor.finish(tower.spec, flight, None, LATER) == (None, None)
+    assert len(tower.executions()) == 2
+
+
+def test_too_few_arrivals_after_the_freeze_wait_for_more(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    tower.drop(30)
+    assert tower.governor.finish(tower.spec, flight, None, LATER) == (None, None)
+    assert tower.drop(20) is not None
+
+
+STAGE = {"Error": "TrainingDataInvalid", "Cause": json.dumps({"errorType": "TrainingDataInvalid", "errorMessage": "m"})}
+
+
+def test_a_failure_is_told_and_not_repeated_for_the_same_data(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    failure, more = tower.governor.finish(tower.spec, flight, STAGE, LATER)
+    assert failure == Failure("TrainingDataInvalid", "m")
+    assert more is None
+    assert tower.facts() == ["requested", "failed"]
+    assert tower.drop(60) is not None
+
+
+def test_a_flight_that_fails_before_it_froze_is_not_started_again_by_the_same_arrivals(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.drop(10)
+    assert tower.governor.finish(tower.spec, flight, STAGE, LATER)[1] is None
+    # what came after it was asked for counts on
+    assert tower.drop(40) is not None
+
+
+def test_a_task_tells_its_failure_in_its_workspace(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    tower.governor.data.put_json(f"staging/{flight}/error.json", {"error": "ParityFailed", "cause": "row 3"})
+    failed = {"Error": "States.TaskFailed", "Cause": json.dumps({"TaskArn": "arn", "Containers": []})}
+    assert tower.governor.finish(tower.spec, flight, failed, LATER)[0] == Failure("ParityFailed", "row 3")
+
+
+def test_a_flight_that_is_not_under_way_cannot_freeze(tower: Tower) -> None:
+    with pytest.raises(FlightUnknown):
+        tower.governor.freeze(tower.spec, "late-000001-made-up", 1, AT)
+
+
+@pytest.mark.parametrize("status", ["aborted"])
+def test_a_flight_whose_execution_was_stopped_is_taken_over_by_the_next_arrival(tower: Tower, status: str) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.end(flight, status)
+    more = tower.drop(60)
+    assert more not in (None, flight)
+    assert tower.facts() == ["requested", "failed", "requested"]
+    assert tower.executions() == {flight: "ABORTED", more: "RUNNING"}
+
+
+def test_a_schedule_trains_on_what_is_new_whatever_its_size(tower: Tower) -> None:
+    tower.drop(1)
+    flight = tower.governor.schedule(tower.spec, LATER)
+    assert isinstance(flight, str)
+    # and its repetition finds it started
+    assert tower.governor.schedule(tower.spec, LATER) == flight
+    assert list(tower.executions()) == [flight]
+
+
+def test_a_schedule_is_declined_when_nothing_is_new(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    tower.governor.finish(tower.spec, flight, None, AT)
+    assert isinstance(tower.governor.schedule(tower.spec, LATER), Decline)
+    assert isinstance(tower.governor.schedule(tower.spec, LATER), Decline)
+    assert tower.facts() == ["requested", "declined"]
+    assert list(tower.executions()) == [flight]
+
+
+def test_a_schedule_is_declined_while_a_training_is_under_way(tower: Tower) -> None:
+    tower.drop(60)
+    assert tower.governor.schedule(tower.spec, LATER) == Decline("a training is under way")
+
+
+def test_a_schedule_tries_again_what_failed(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    tower.governor.finish(tower.spec, flight, STAGE, AT)
+    assert isinstance(tower.governor.schedule(tower.spec, LATER), str)
+
+
+SERVICES = ("s3", "dynamodb", "stepfunctions", "events")
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+@pytest.mark.parametrize("number", range(1, 22, 2))
+def test_a_crash_at_any_call_of_an_arrival_is_finished_by_its_repetition(tower: Tower, number: int, when: When) -> None:
+    arrival = tower.commit(60)
+    with crash_at(number, when, *SERVICES):
+        tower.governor.arrive(tower.spec, arrival, AT)
+    tower.governor.arrive(tower.spec, arrival, AT)
+    assert list(tower.executions().values()) == ["RUNNING"]
+    assert tower.facts() == ["requested"]
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+@pytest.mark.parametrize("number", range(1, 30, 2))
+@pytest.mark.parametrize("failure", [None, STAGE])
+def test_a_crash_at_any_call_of_an_ending_is_finished_by_its_repetition(
+    tower: Tower, number: int, when: When, failure: dict[str, Any] | None
+) -> None:
+    # given a flight that froze, and enough that came since
+    flight = tower.drop(60)
+    assert flight is not None
+    tower.fly(flight)
+    tower.drop(60)
+    # when its ending dies at the n-th call, and is repeated
+    with crash_at(number, when, *SERVICES):
+        tower.governor.finish(tower.spec, flight, failure, LATER)
+    tower.governor.finish(tower.spec, flight, failure, LATER)
+    # then exactly one more is under way
+    under_way = tower.governor.triggers.flight("late")
+    assert under_way is not None
+    assert set(tower.executions()) == {flight, under_way.id}
+    assert tower.facts() == ["requested", *(["failed"] if failure else []), "requested"]

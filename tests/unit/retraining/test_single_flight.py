@@ -1,0 +1,187 @@
+"""Arrivals, repetitions, crashes, schedules, endings, aborts in any order: never two flights, and nothing lost."""
+
+from __future__ import annotations
+
+import itertools
+from contextlib import ExitStack
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+
+from perennial.retraining.decisions import Arrival
+from tests.aws import fresh_account
+from tests.crash import crash_at
+from tests.unit.retraining.conftest import AT, Tower, spec_of, tower_in
+
+MIN_ROWS = 50
+SERVICES = ("s3", "dynamodb", "stepfunctions", "events")
+crashes = st.none() | st.tuples(st.integers(1, 25), st.sampled_from(["before-send", "after-call"]))
+_names = itertools.count()
+
+
+class World(RuleBasedStateMachine):
+    """The world around the governor: versions are committed, events come late and twice, processes die."""
+
+    tower: Tower
+
+    def __init__(self) -> None:
+        super().__init__()
+        # one account for all examples: a model and dataset of its own is as good as an empty world, and faster
+        number = next(_names)
+        self.at = self.tower_of_all.governor
+        self.tower = Tower(self.at, self.tower_of_all.account, "", spec_of(f"m{number}", f"d{number}", MIN_ROWS))
+        self.committed: list[Arrival] = []
+        self.undelivered: list[Arrival] = []
+        self.seen: dict[str, int] = {}
+        self.frozen: dict[str, list[int]] = {}
+        self.ending: dict[str, dict[str, Any] | None] = {}
+        self.aborted: set[str] = set()
+        self.schedules = 0
+
+    tower_of_all: Tower
+
+    # ---- what happens
+
+    @rule(rows=st.integers(1, 60))
+    def commit(self, rows: int) -> None:
+        arrival = self.tower.commit(rows)
+        self.committed.append(arrival)
+        self.undelivered.append(arrival)
+
+    @precondition(lambda self: self.undelivered)
+    @rule(data=st.data(), crash=crashes)
+    def deliver(self, data: st.DataObject, crash: tuple[int, Any] | None) -> None:
+        arrival = data.draw(st.sampled_from(self.undelivered))
+        if self._lives(crash, lambda: self.tower.governor.arrive(self.tower.spec, arrival, AT)):
+            self.undelivered.remove(arrival)
+
+    @precondition(lambda self: self.committed)
+    @rule(data=st.data())
+    def repeat(self, data: st.DataObject) -> None:
+        arrival = data.draw(st.sampled_from(self.committed))
+        self.tower.governor.arrive(self.tower.spec, arrival, AT)
+
+    @rule(crash=crashes)
+    def schedule(self, crash: tuple[int, Any] | None) -> None:
+        self.schedules += 1
+        at = AT + timedelta(days=self.schedules)
+        self._lives(crash, lambda: self.tower.governor.schedule(self.tower.spec, at))
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), crash=crashes)
+    def look(self, data: st.DataObject, crash: tuple[int, Any] | None) -> None:
+        candidates = [flight for flight in self.running() if flight not in self.frozen and flight not in self.ending]
+        if candidates:
+            self._look(data.draw(st.sampled_from(candidates)), crash)
+
+    def _look(self, flight: str, crash: tuple[int, Any] | None = None) -> None:
+        seen = self.seen.get(flight, self.tower.input(flight)["looks"])
+        looks: list[Any] = []
+        governor, spec = self.tower.governor, self.tower.spec
+        if self._lives(crash, lambda: looks.append(governor.freeze(spec, flight, seen, AT))):
+            self.seen[flight] = looks[0].seen
+            if looks[0].run:
+                request = governor.data.get_json(looks[0].request_key)
+                self.frozen[flight] = [one["version"] for one in request["versions"]]
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data(), crash=crashes, fails=st.booleans())
+    def finish(self, data: st.DataObject, crash: tuple[int, Any] | None, fails: bool) -> None:
+        flight = data.draw(st.sampled_from(self.running()))
+        # only what froze can succeed; what has begun to end goes on ending as it began
+        failure = {"Error": "E", "Cause": "c"} if fails or flight not in self.frozen else None
+        self.ending.setdefault(flight, failure)
+        self._finish(flight, crash)
+
+    def _finish(self, flight: str, crash: tuple[int, Any] | None = None) -> None:
+        governor, failure = self.tower.governor, self.ending[flight]
+        if self._lives(crash, lambda: governor.finish(self.tower.spec, flight, failure, AT)):
+            self.tower.end(flight)
+
+    @precondition(lambda self: self.running())
+    @rule(data=st.data())
+    def abort(self, data: st.DataObject) -> None:
+        flight = data.draw(st.sampled_from(self.running()))
+        self.aborted.add(flight)
+        self.tower.end(flight)
+
+    # ---- what must hold
+
+    @invariant()
+    def one_flight_at_a_time(self) -> None:
+        # one whose ending has begun may have landed already
+        assert len([flight for flight in self.running() if flight not in self.ending]) <= 1
+
+    def teardown(self) -> None:
+        """What is owed happens: events are delivered, executions go on to their end. Then nothing is open."""
+        for _ in range(2 * len(self.committed) + 2 * self.schedules + 4):
+            for arrival in list(self.undelivered):
+                self.tower.governor.arrive(self.tower.spec, arrival, AT)
+                self.undelivered.remove(arrival)
+            for flight in self.running():
+                while flight not in self.frozen and flight not in self.ending:
+                    self._look(flight)
+                self.ending.setdefault(flight, None)
+                self._finish(flight)
+            if self.aborted and self.committed:
+                # an aborted flight is found by whoever looks next
+                self.tower.governor.arrive(self.tower.spec, self.committed[0], AT)
+        assert not self.running()
+        if self.committed:
+            assert self.tower.governor.triggers.flight(self.tower.spec.name) is None
+        self.nothing_is_lost()
+
+    def nothing_is_lost(self) -> None:
+        arrivals = self.tower.governor.triggers.arrivals(self.tower.spec.name)
+        assert {one.version for one in arrivals} == {one.version for one in self.committed}
+        assert sum(one.rows for one in arrivals if one.flight is None) < MIN_ROWS
+        # every arrival that counts as seen lies in what its flight froze, or that flight failed
+        for one in arrivals:
+            if one.flight is not None and one.flight in self.frozen:
+                assert one.version <= max(self.frozen[one.flight])
+        assert len(self.mine()) <= len(self.committed) + self.schedules
+        assert self.tower.governor.ledger.verify(f"model/{self.tower.spec.name}").ok
+
+    # ---- helpers
+
+    def mine(self) -> dict[str, str]:
+        prefix = f"{self.tower.spec.name}-"
+        return {name: status for name, status in self.tower.executions().items() if name.startswith(prefix)}
+
+    def running(self) -> list[str]:
+        return sorted(name for name, status in self.mine().items() if status == "RUNNING")
+
+    def _lives(self, crash: tuple[int, Any] | None, action: Any) -> bool:
+        """Whether the action ended; one that dies is delivered again later."""
+        ended = []
+        with ExitStack() as stack:
+            if crash:
+                stack.enter_context(crash_at(crash[0], crash[1], *SERVICES))
+            action()
+            ended.append(True)
+        return bool(ended)
+
+
+@pytest.mark.parametrize(
+    ("examples", "steps"),
+    [
+        pytest.param(12, 25, id="some"),
+        pytest.param(250, 50, id="many", marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
+    ],
+)
+def test_never_two_flights_and_nothing_lost(examples: int, steps: int) -> None:
+    with fresh_account() as account:
+        World.tower_of_all = tower_in(account)
+        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+            World,
+            settings=settings(
+                max_examples=examples,
+                stateful_step_count=steps,
+                deadline=None,
+                suppress_health_check=list(HealthCheck),
+            ),
+        )
