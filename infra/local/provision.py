@@ -19,7 +19,7 @@ from infra.local.assembly import Stack, publish
 from infra.local.context import Cloud
 from infra.local.intrinsics import Scope, TemplateError, resolve, text_of
 from infra.local.resources import REGISTRY
-from infra.local.resources.base import Handler, Made, Place, Properties, ResourceError
+from infra.local.resources.base import Handler, Made, Place, Properties, ResourceError, UnchangeableError
 from infra.local.template import Declared, Template, parse
 
 log = logging.getLogger(__name__)
@@ -247,7 +247,11 @@ class Change:
     def _update(self, item: Declared, props: Properties, old: Deployed) -> None:
         # noted before the attempt: a half-done update is put back as well
         self._undo.append(lambda: self._undo_update(old, props))
-        made = old.handler.update(old.place, old.made, props, old.properties)
+        try:
+            made = old.handler.update(old.place, old.made, props, old.properties)
+        except UnchangeableError:
+            self._undo.pop()
+            raise
         self._now[item.logical_id] = Deployed(item, props, made, old.place)
         self.done[item.logical_id] = "updated"
 

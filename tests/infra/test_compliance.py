@@ -12,6 +12,8 @@ from typing import Any
 
 import pytest
 
+from infra.layers import ROOT
+from infra.synth import node
 from tests.infra.conftest import App, Resource, listed, text
 
 # Actions that AWS lets nobody narrow to a resource, each with the reason it is needed.
@@ -71,8 +73,6 @@ def test_cdk_nag_would_find_a_public_bucket(tmp_path: Path) -> None:
         "import aws_cdk as cdk; from aws_cdk import aws_s3 as s3; from infra.nag import check\n"
         f"app = cdk.App(outdir={str(tmp_path)!r}); s3.Bucket(cdk.Stack(app, 'bad'), 'Bucket'); check(app); app.synth()"
     )
-    from infra.synth import node
-
     subprocess.run(
         [sys.executable, "-c", program], env={"JSII_NODE": str(node()), "PATH": "", "PYTHONPATH": "."}, check=False
     )
@@ -215,3 +215,10 @@ def test_nothing_runs_by_the_hour(app: App) -> None:
 def test_training_tasks_cannot_be_reached(app: App) -> None:
     group: Resource = app.one("AWS::EC2::SecurityGroup")
     assert "SecurityGroupIngress" not in group.props
+
+
+def test_every_alarm_names_its_runbook_article(app: App) -> None:
+    for alarm in app.of("AWS::CloudWatch::Alarm"):
+        named = re.search(r"docs/runbook/\S+\.md", alarm.props["AlarmDescription"])
+        assert named, alarm.id
+        assert (ROOT / named[0]).is_file(), named[0]

@@ -88,6 +88,7 @@ def test_the_core_layer_is_the_library_and_the_predict_layer_its_handler(app: Ap
     assert len(cores) == 1  # both stacks carry the same one
     assert (app.folder / f"asset.{cores.pop().removesuffix('.zip')}" / "python" / "perennial" / "stage.py").is_file()
     predict = folder("predict") / "python" / "predict"
+    assert (predict / "handler.py").is_file()
     assert not (predict / "bootstrap").exists()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -74,6 +75,12 @@ def test_a_catalog_that_is_wrong_says_so(tmp_path: Path) -> None:
     (catalog / "models" / "hours.yaml").write_text("name: hours\ndataset: nowhere\n", encoding="utf-8")
     with pytest.raises(SynthesisFailed, match=r"CatalogInvalid: models/hours\.yaml"):
         synthesize(catalog=catalog, cache=tmp_path / "cache")
+
+
+def test_the_cdk_cli_adds_nothing_to_the_templates() -> None:
+    """By default it adds paths and versions, and what is deployed would not be what ran on the laptop."""
+    settings = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))
+    assert [settings[name] for name in ("pathMetadata", "assetMetadata", "versionReporting")] == [False] * 3
 
 
 @pytest.mark.full

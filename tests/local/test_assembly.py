@@ -100,7 +100,7 @@ def test_assets_made_by_a_program_are_refused(assembly: Path) -> None:
 
 
 def test_an_archive_depends_on_names_modes_and_contents_only(tmp_path: Path) -> None:
-    made = []
+    made: list[bytes] = []
     for name in ("one", "two"):
         (tmp_path / name / "b").mkdir(parents=True)
         for file in ("z.txt", "b/a.sh"):
@@ -110,9 +110,9 @@ def test_an_archive_depends_on_names_modes_and_contents_only(tmp_path: Path) -> 
         (tmp_path / name / "b/a.sh").chmod(0o755)
         made.append(archive(tmp_path / name))
     assert made[0] == made[1]
-    with zipfile.ZipFile(io.BytesIO(made[0])) as file:
-        assert file.namelist() == ["b/a.sh", "z.txt"]
-        assert file.getinfo("b/a.sh").external_attr >> 16 & 0o777 == 0o755
+    with zipfile.ZipFile(io.BytesIO(made[0])) as packed:
+        assert packed.namelist() == ["b/a.sh", "z.txt"]
+        assert packed.getinfo("b/a.sh").external_attr >> 16 & 0o777 == 0o755
 
 
 def test_published_assets_are_where_the_template_looks(assembly: Path, cloud: Cloud) -> None:

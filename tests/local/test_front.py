@@ -193,7 +193,8 @@ def test_the_state_file_is_its_owners_alone(local_cloud: LocalCloud) -> None:
 PARENT = """
 import os, sys, time
 from infra.local.process import spawn
-child = spawn([sys.executable, "-c", "import subprocess,time; subprocess.Popen(['sleep','600']); time.sleep(600)"], env=dict(os.environ))
+script = "import subprocess,time; subprocess.Popen(['sleep','600']); time.sleep(600)"
+child = spawn([sys.executable, "-c", script], env=dict(os.environ))
 print(child.pid, flush=True)
 time.sleep(600)
 """

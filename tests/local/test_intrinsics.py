@@ -29,7 +29,7 @@ SCOPE = Scope(
     resources=Resources(),
 )
 
-WORDS = st.text(alphabet=st.characters(exclude_characters="$", exclude_categories=("Cs",)), max_size=20)
+WORDS = st.text(alphabet=st.characters(exclude_characters="$", codec="utf-8"), max_size=20)
 PLAIN = st.recursive(
     st.none() | st.booleans() | st.integers() | WORDS.filter(lambda text: "{{" not in text),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text("abc", min_size=1), inner, max_size=3),

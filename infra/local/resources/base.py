@@ -21,6 +21,10 @@ class ResourceError(Exception):
     """A resource cannot be made as the template wants it; the text says which property and why."""
 
 
+class UnchangeableError(ResourceError):
+    """The change is possible on AWS and not here; nothing was done."""
+
+
 @dataclass
 class Made:
     """A resource that exists: what `Ref` gives, what `Fn::GetAtt` gives, and what only the handler needs."""
@@ -147,7 +151,7 @@ class Handler:
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Change it in place from `old` to `props`."""
         changed = ", ".join(sorted(name for name in props | old if props.get(name) != old.get(name)))
-        raise ResourceError(f"the local cloud cannot change {changed} of an existing {self.type}")
+        raise UnchangeableError(f"the local cloud cannot change {changed} of an existing {self.type}")
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:
         """Remove it."""

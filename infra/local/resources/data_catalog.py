@@ -13,7 +13,6 @@ class Database(Handler):
 
     type = "AWS::Glue::Database"
     properties = frozenset({"CatalogId", "DatabaseInput"})
-    replaces = frozenset({"CatalogId"})
 
     def create(self, place: Place, props: Properties) -> Made:
         """Create it."""

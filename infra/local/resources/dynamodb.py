@@ -36,7 +36,7 @@ class Table(Handler):
             *AT_CREATION,
         }
     )
-    replaces = frozenset({"TableName", "KeySchema", "LocalSecondaryIndexes"})
+    replaces = frozenset({"TableName", "KeySchema"})
     named_by = "TableName"
 
     def create(self, place: Place, props: Properties) -> Made:

@@ -29,7 +29,7 @@ class VPC(Handler):
 
     type = "AWS::EC2::VPC"
     properties = frozenset({"CidrBlock", "InstanceTenancy", "EnableDnsHostnames", "EnableDnsSupport", "Tags"})
-    replaces = frozenset({"CidrBlock"})
+    replaces = frozenset({"CidrBlock", "InstanceTenancy"})
 
     def create(self, place: Place, props: Properties) -> Made:
         """Create it with its DNS attributes."""
@@ -46,8 +46,6 @@ class VPC(Handler):
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Change DNS attributes and tags."""
-        if changed(props, old, "InstanceTenancy"):
-            return super().update(place, made, props, old)
         _dns(place, made.ref, props, old)
         place.retag("ec2", made.ref, props, old)
         return made
@@ -186,12 +184,17 @@ class VPCGatewayAttachment(Handler):
 
     type = "AWS::EC2::VPCGatewayAttachment"
     properties = frozenset({"VpcId", "InternetGatewayId"})
-    replaces = properties
+    replaces = frozenset({"VpcId"})
 
     def create(self, place: Place, props: Properties) -> Made:
         """Attach."""
         place.call("ec2", "attach_internet_gateway", **props)
         return Made(f"IGW|{props['VpcId']}", {"AttachmentType": "IGW"})
+
+    def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
+        """Attach another gateway in its place."""
+        self.delete(place, made, old)
+        return self.create(place, props)
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:
         """Detach."""
@@ -226,6 +229,13 @@ class VPCEndpoint(Handler):
         )
         endpoint = reply["VpcEndpoint"]["VpcEndpointId"]
         return Made(endpoint, {"Id": endpoint})
+
+    def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
+        """Change tags."""
+        if changed(props, old, *(self.properties - self.replaces - {"Tags"})):
+            return super().update(place, made, props, old)
+        place.retag("ec2", made.ref, props, old)
+        return made
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:
         """Delete it."""

@@ -80,7 +80,6 @@ class Policy(Handler):
 
     type = "AWS::IAM::Policy"
     properties = frozenset({"PolicyName", "PolicyDocument", "Roles"})
-    replaces = frozenset({"PolicyName"})
 
     def create(self, place: Place, props: Properties) -> Made:
         """Put the policy on each role."""
@@ -96,7 +95,8 @@ class Policy(Handler):
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Put it anew, and take it from roles that are no longer named."""
-        gone = [role for role in old.get("Roles", []) if role not in props.get("Roles", [])]
+        renamed = changed(props, old, "PolicyName")
+        gone = [role for role in old.get("Roles", []) if renamed or role not in props.get("Roles", [])]
         self.delete(place, made, old | {"Roles": gone})
         self.create(place, props)
         return made

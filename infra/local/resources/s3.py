@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from infra.local.resources.base import Handler, Made, Place, Properties, document, gone_is_fine, known
+from infra.local.resources.base import Handler, Made, Place, Properties, changed, document, gone_is_fine, known
 
 Facet = Callable[[Place, str, Any], None]
 
@@ -164,7 +164,7 @@ class Bucket(Handler):
 
     type = "AWS::S3::Bucket"
     properties = frozenset({"BucketName", "ObjectLockEnabled", *FACETS})
-    replaces = frozenset({"BucketName", "ObjectLockEnabled"})
+    replaces = frozenset({"BucketName"})
     named_by = "BucketName"
 
     def create(self, place: Place, props: Properties) -> Made:
@@ -192,6 +192,8 @@ class Bucket(Handler):
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Put each configuration that changed."""
+        if changed(props, old, "ObjectLockEnabled"):
+            return super().update(place, made, props, old)
         for name, put in FACETS.items():
             if props.get(name) != old.get(name):
                 put(place, made.ref, props.get(name))

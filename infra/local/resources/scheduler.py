@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from infra.local.resources.base import Handler, Made, Place, Properties, gone_is_fine, pick
+from infra.local.resources.base import Handler, Made, Place, Properties, changed, gone_is_fine, pick
 
 SCHEDULE = (
     "GroupName",
@@ -26,7 +26,7 @@ class Schedule(Handler):
 
     type = "AWS::Scheduler::Schedule"
     properties = frozenset({"Name", "StartDate", "EndDate", *SCHEDULE})
-    replaces = frozenset({"Name", "GroupName"})
+    replaces = frozenset({"Name"})
     named_by = "Name"
 
     def create(self, place: Place, props: Properties) -> Made:
@@ -37,6 +37,8 @@ class Schedule(Handler):
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Put the whole schedule anew, as UpdateSchedule does."""
+        if changed(props, old, "GroupName"):
+            return super().update(place, made, props, old)
         place.call("scheduler", "update_schedule", Name=made.ref, **_arguments(props))
         return made
 

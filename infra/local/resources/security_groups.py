@@ -9,27 +9,18 @@ from typing import Any
 
 from infra.local.resources.base import Handler, Made, Place, Properties, changed, gone_is_fine, known
 
-RULE = frozenset(
-    {
-        "CidrIp",
-        "CidrIpv6",
-        "Description",
-        "DestinationPrefixListId",
-        "DestinationSecurityGroupId",
-        "FromPort",
-        "IpProtocol",
-        "SourcePrefixListId",
-        "SourceSecurityGroupId",
-        "ToPort",
-    }
-)
+RULE = frozenset({"CidrIp", "CidrIpv6", "Description", "FromPort", "IpProtocol", "ToPort"})
+ENDS = {
+    "ingress": frozenset({"SourcePrefixListId", "SourceSecurityGroupId"}),
+    "egress": frozenset({"DestinationPrefixListId", "DestinationSecurityGroupId"}),
+}
 # what a new group lets out until the template says otherwise
 EVERYTHING = {"IpProtocol": "-1", "CidrIp": "0.0.0.0/0"}
 
 
 def permission(rule: Properties) -> dict[str, Any]:
     """A rule as CloudFormation writes it, in the words of the EC2 API."""
-    known(rule, dict.fromkeys(RULE | {"GroupId"}), "rule")
+    known(rule, dict.fromkeys(RULE | ENDS["ingress"] | ENDS["egress"] | {"GroupId"}), "rule")
     note = {"Description": rule["Description"]} if "Description" in rule else {}
     made: dict[str, Any] = {name: rule[name] for name in ("IpProtocol", "FromPort", "ToPort") if name in rule}
     for name, field, key in (
@@ -102,14 +93,19 @@ class SecurityGroupIngress(Handler):
     """A rule for what comes in."""
 
     type = "AWS::EC2::SecurityGroupIngress"
-    properties = RULE | {"GroupId"}
-    replaces = properties
+    properties = RULE | ENDS["ingress"] | {"GroupId"}
+    replaces = properties - {"Description"}
     way = "ingress"
 
     def create(self, place: Place, props: Properties) -> Made:
         """Add the rule."""
         _set(place, self.way, props["GroupId"], [props], [])
         return Made(place.name(128))
+
+    def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
+        """Put the rule anew with its new description."""
+        _set(place, self.way, props["GroupId"], [props], [old])
+        return made
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:
         """Take the rule away."""
@@ -120,4 +116,6 @@ class SecurityGroupEgress(SecurityGroupIngress):
     """A rule for what goes out."""
 
     type = "AWS::EC2::SecurityGroupEgress"
+    properties = RULE | ENDS["egress"] | {"GroupId"}
+    replaces = properties - {"Description"}
     way = "egress"

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from perennial.catalog.contract import Column, Threshold
-from perennial.datasets.convert import Mask, ordinal, ordinals, values_of
+from perennial.datasets.convert import Mask, array_of, mask_of, ordinal, ordinals, values_of
 from perennial.errors import CatalogInvalid
 
 
@@ -32,7 +32,7 @@ Rule = Callable[[Column, pa.Array], Mask | None]
 
 def required(column: Column, typed: pa.Array) -> Mask | None:
     """No value where there must be one."""
-    return _mask(pc.is_null(typed)) if column.required and typed.null_count else None
+    return mask_of(pc.is_null(typed)) if column.required and typed.null_count else None
 
 
 def minimum(column: Column, typed: pa.Array) -> Mask | None:
@@ -142,13 +142,8 @@ def _count(mask: Mask | None) -> int:
     return 0 if mask is None else int(mask.sum())
 
 
-def _mask(array: pa.Array) -> Mask:
-    mask: Mask = array.to_numpy(zero_copy_only=False)
-    return mask
-
-
 def _present(typed: pa.Array) -> Mask:
-    return _mask(pc.is_valid(typed)) if typed.null_count else np.ones(len(typed), dtype=np.bool_)
+    return mask_of(pc.is_valid(typed)) if typed.null_count else np.ones(len(typed), dtype=np.bool_)
 
 
 def _found(mask: Mask) -> Mask | None:
@@ -183,21 +178,21 @@ def _unmatched(typed: pa.Array, written: str) -> Mask | None:
         raise CatalogInvalid(f"pattern {written!r}: {error}") from error
     if matched.true_count == len(matched) - matched.null_count:
         return None
-    return _found(~_mask(pc.fill_null(matched, True)))
+    return _found(~mask_of(matched.fill_null(True)))
 
 
 def _unlisted(column: Column, typed: pa.Array, listed: tuple[Any, ...]) -> Mask | None:
     inside = _is_in(column, typed, listed)
     if inside.true_count == len(inside) - typed.null_count:
         return None
-    return _found(~_mask(inside) & _present(typed))
+    return _found(~mask_of(inside) & _present(typed))
 
 
 def _listed(column: Column, typed: pa.Array, listed: tuple[Any, ...]) -> Mask | None:
-    return _found(_mask(_is_in(column, typed, listed)))
+    return _found(mask_of(_is_in(column, typed, listed)))
 
 
 def _is_in(column: Column, typed: pa.Array, listed: tuple[Any, ...]) -> pa.BooleanArray:
     plain = ordinals(typed)
-    values = pa.array([ordinal(column, value) for value in listed], plain.type)
+    values = array_of([ordinal(column, value) for value in listed], plain.type)
     return pc.is_in(plain, value_set=values)

@@ -71,7 +71,7 @@ def without(raw: pa.Array, missing: tuple[str, ...]) -> pa.Array:
     """`raw` (text) with the texts of `missing` as nulls."""
     if not missing:
         return raw
-    found = pc.is_in(raw, value_set=pa.array(missing, pa.string()))
+    found = pc.is_in(raw, value_set=array_of(missing, pa.string()))
     return pc.if_else(found, pa.nulls(len(raw), pa.string()), raw) if pc.any(found).as_py() else raw
 
 
@@ -91,6 +91,13 @@ def values_of(typed: pa.Array) -> npt.NDArray[Any]:
     return values[plain.offset :]
 
 
+def mask_of(booleans: pa.BooleanArray) -> Mask:
+    """Booleans without nulls as a numpy mask; to_numpy would import pandas where it is installed."""
+    count = booleans.offset + len(booleans)
+    packed = np.frombuffer(booleans.buffers()[1] or b"", dtype=np.uint8)
+    return np.unpackbits(packed, count=count, bitorder="little")[booleans.offset :].astype(np.bool_)
+
+
 def text_buffers(column: pa.StringArray) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.uint8]]:
     """Offsets (one more than there are texts, from 0) and bytes of an array of texts. No copy of the bytes."""
     if not len(column):
@@ -108,7 +115,7 @@ def to_text(array: pa.Array) -> pa.Array:
         array = array.dictionary_decode()
     if pa.types.is_timestamp(array.type) and array.type.tz:
         naive = array.view(pa.int64()).view(pa.timestamp(array.type.unit)).cast(pa.string())
-        return pc.binary_join_element_wise(naive, constant("Z"), constant(""))
+        return pc.binary_join_element_wise(naive, *array_of(["Z", ""], pa.string()))
     try:
         return array.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
@@ -116,11 +123,16 @@ def to_text(array: pa.Array) -> pa.Array:
         return pa.array([None if value is None else repr(value) for value in array.to_pylist()], pa.string())
 
 
-def constant(text: str) -> pa.Scalar:
-    """A text as Arrow scalar; pa.scalar would import pandas where it is installed (0.2 s)."""
-    body = text.encode()
-    offsets = np.array([0, len(body)], dtype=np.int32)
-    return pa.StringArray.from_buffers(1, pa.py_buffer(offsets), pa.py_buffer(body))[0]
+def array_of(values: Any, kind: pa.DataType) -> pa.Array:
+    """A few values, or a numpy array, as Arrow; pa.array would import pandas where it is installed (0.2 s)."""
+    if pa.types.is_string(kind):
+        bodies = [value.encode() for value in values]
+        ends = np.cumsum([0, *map(len, bodies)], dtype=np.int32)
+        return pa.StringArray.from_buffers(len(bodies), pa.py_buffer(ends), pa.py_buffer(b"".join(bodies)))
+    if pa.types.is_boolean(kind):
+        return pa.array(values, kind)
+    plain = np.ascontiguousarray(values, dtype=_FIXED[str(kind)])
+    return pa.Array.from_buffers(kind, len(plain), [None, pa.py_buffer(plain)])
 
 
 def _from_text(column: Column, raw: pa.Array) -> Converted:
@@ -172,7 +184,7 @@ def _plausible(column: Column, typed: pa.Array) -> bool:
 
 def _any_nan(typed: pa.Array) -> bool:
     found = np.isnan(values_of(typed))
-    return bool(found.any() and (found & pc.is_valid(typed).to_numpy(zero_copy_only=False)).any())
+    return bool(found.any() and (found & mask_of(pc.is_valid(typed))).any())
 
 
 def _slow(column: Column, raw: pa.Array) -> Converted:
@@ -193,7 +205,7 @@ def _slow(column: Column, raw: pa.Array) -> Converted:
     typed = typed.view(ARROW[column.type]) if storage != ARROW[column.type] else typed
     if not wrong.any():
         return typed, None
-    return typed, pc.is_valid(raw).to_numpy(zero_copy_only=False) & ~pc.is_valid(typed).to_numpy(zero_copy_only=False)
+    return typed, mask_of(pc.is_valid(raw)) & ~mask_of(pc.is_valid(typed))
 
 
 def _masked(values: npt.NDArray[Any], valid: Mask, good: Mask, target: pa.DataType) -> Converted:
@@ -205,8 +217,7 @@ def _masked(values: npt.NDArray[Any], valid: Mask, good: Mask, target: pa.DataTy
 
 
 def _valid(raw: pa.Array) -> Mask:
-    mask: Mask = pc.is_valid(raw).to_numpy(zero_copy_only=False)
-    return mask
+    return mask_of(pc.is_valid(raw))
 
 
 def _to_integer(column: Column, raw: pa.Array, missing: tuple[str, ...]) -> Converted | None:

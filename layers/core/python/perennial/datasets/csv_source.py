@@ -156,11 +156,9 @@ def _reader(watched: Watched, contract: Contract, stray: Any, width: int) -> Any
 
 def _numbers(done: int, count: int, skipped: list[int]) -> npt.NDArray[np.int64]:
     """Numbers of the next `count` rows after row `done`, leaving out those that were skipped."""
-    numbers = np.arange(done + 1, done + 1 + count, dtype=np.int64)
-    for row in skipped:
-        if row > done:
-            numbers[numbers >= row] += 1
-    return numbers
+    ahead = [row for row in skipped if row > done]
+    numbers = np.arange(done + 1, done + 1 + count + len(ahead), dtype=np.int64)
+    return np.setdiff1d(numbers, ahead, assume_unique=True)[:count] if ahead else numbers
 
 
 def _finish(watched: Watched, source: Source, header: list[str], rows: int) -> None:

@@ -59,12 +59,11 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> 
 def _lines(watched: Watched) -> Iterator[bytes]:
     rest = b""
     while block := watched.read(BLOCK // 4):
-        *lines, rest = (rest + block).splitlines(keepends=True) if b"\n" in block else [rest + block]
-        if rest.endswith(b"\n"):
-            lines, rest = [*lines, rest], b""
+        *lines, rest = (rest + block).split(b"\n")
         if len(rest) > BLOCK:
             raise Refusal("unreadable", f"a line is longer than {BLOCK:,} bytes")
-        yield from lines
+        for line in lines:
+            yield line + b"\n"
     if rest:
         yield rest
 

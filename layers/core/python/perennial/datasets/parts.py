@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from perennial.datasets.convert import text_buffers, values_of
+from perennial.datasets.convert import mask_of, text_buffers, values_of
 from perennial.storage.objects import canonical_json
 
 GROUP_ROWS = 131_072
@@ -32,7 +32,7 @@ class _ColumnDigest:
 
     def add(self, column: pa.Array, first: int) -> None:
         if column.null_count:
-            places = np.flatnonzero(pc.is_null(column).to_numpy(zero_copy_only=False)) + first
+            places = np.flatnonzero(mask_of(pc.is_null(column))) + first
             self._nulls.update(places.astype("<i8").data)
             column = column.drop_null()
         if pa.types.is_string(column.type):

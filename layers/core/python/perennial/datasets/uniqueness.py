@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from perennial.datasets.convert import ordinals, text_buffers, values_of
+from perennial.datasets.convert import mask_of, ordinals, text_buffers, values_of
 from perennial.datasets.refusal import Refusal
 
 Hashes = npt.NDArray[np.uint64]
@@ -137,7 +137,7 @@ def _with_null(columns: list[pa.Array]) -> npt.NDArray[np.bool_] | None:
     found: npt.NDArray[np.bool_] | None = None
     for column in columns:
         if column.null_count:
-            mask = pc.is_null(column).to_numpy(zero_copy_only=False)
+            mask = mask_of(pc.is_null(column))
             found = mask if found is None else found | mask
     return found
 

@@ -1,95 +1,146 @@
-"""Metrics of one set of scored rows under row weights, prepared once and computed for many weightings."""
+"""The metrics of each task: one small function each, and the table that names them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from perennial.evaluation.blocks import Blocks, Interval, Statistic, interval
+from perennial.evaluation.ranking import auc, average_precision
+
 Array = np.ndarray[Any, Any]
-# Row weights [n] in, metric out; NaN when it is not defined (one class only).
-Weighted = Callable[[Array], float]
 
-TINY = 1e-7
-
-
-def auc(label: Array, scores: Array) -> Weighted:
-    """Area under the ROC curve of binary labels [n] and probabilities of class 1 [n]; ties count one half."""
-    order = np.argsort(scores, kind="stable")
-    positive = label[order] == 1
-    ties = np.flatnonzero(np.diff(scores[order], prepend=-np.inf))
-
-    def weighted(weights: Array) -> float:
-        w = weights[order]
-        plus = np.add.reduceat(np.where(positive, w, 0.0), ties)
-        minus = np.add.reduceat(np.where(positive, 0.0, w), ties)
-        below = np.cumsum(minus) - minus
-        pairs = plus.sum() * minus.sum()
-        return float((plus * (below + minus / 2)).sum() / pairs) if pairs > 0 else float("nan")
-
-    return weighted
+# The graph's probabilities are float32: a certain and wrong one costs as much as the smallest it can tell from 0.
+SMALLEST = float(np.finfo(np.float32).eps)
 
 
-def average_precision(label: Array, scores: Array) -> Weighted:
-    """Average precision of binary labels [n] and probabilities of class 1 [n], as scikit-learn defines it."""
-    order = np.argsort(-scores, kind="stable")
-    positive = label[order] == 1
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+@dataclass(frozen=True)
+class Scored:
+    """Labels [n] with a graph's answers float64 [n, k] (probabilities by class, or [n, 1] values), in blocks."""
 
-    def weighted(weights: Array) -> float:
-        w = weights[order]
-        hits, all_ = np.cumsum(np.where(positive, w, 0.0))[ends], np.cumsum(w)[ends]
-        if hits[-1] <= 0:
-            return float("nan")
-        precision = np.divide(hits, all_, out=np.ones_like(hits), where=all_ > 0)
-        return float((np.diff(hits, prepend=0.0) * precision).sum() / hits[-1])
-
-    return weighted
+    label: Array
+    answers: Array
+    blocks: Blocks
 
 
-def mean_of(values: Array) -> Weighted:
-    """The weighted mean of a value per row."""
-    return lambda weights: float(values @ weights / weights.sum())
+@dataclass(frozen=True)
+class Metric:
+    """How a metric is computed, which way is better, and which values it can take."""
+
+    prepare: Callable[[Scored], Statistic]
+    greater_is_better: bool
+    bounds: tuple[float, float]
 
 
-def prepare(task: str, label: Array, scores: Array) -> dict[str, Weighted]:
-    """The task's metrics by name for labels [n] and scores [n, k] (probabilities) or [n, 1] (regression)."""
-    scores = scores.astype(np.float64)
-    if task == "regression":
-        return _regression(label.astype(np.float64), scores[:, 0])
-    own = np.clip(scores[np.arange(len(label)), label], TINY, 1.0)
-    common = {"log_loss": mean_of(-np.log(own)), "accuracy": mean_of((scores.argmax(axis=1) == label).astype(float))}
-    if task == "multiclass":
-        each = [auc((label == index).astype(int), scores[:, index]) for index in range(scores.shape[1])]
-        return {"auc": lambda weights: float(np.nanmean([one(weights) for one in each])), **common}
-    late = scores[:, 1]
-    return {
-        "auc": auc(label, late),
-        "average_precision": average_precision(label, late),
-        "brier": mean_of((late - label) ** 2),
-        "base_rate": mean_of(label.astype(float)),
-        **common,
+def mean(values: Array, blocks: Blocks) -> Statistic:
+    """The mean of a value per row [n]."""
+    totals, sizes = blocks.totals(values), blocks.totals(np.ones(len(values)))
+    return lambda counts: (counts @ totals) / (counts @ sizes)
+
+
+def binary_auc(scored: Scored) -> Statistic:
+    """Area under the ROC curve of the probability of the second class."""
+    return auc(scored.label == 1, scored.answers[:, 1], scored.blocks)
+
+
+def binary_average_precision(scored: Scored) -> Statistic:
+    """Average precision of the probability of the second class."""
+    return average_precision(scored.label == 1, scored.answers[:, 1], scored.blocks)
+
+
+def macro_auc(scored: Scored) -> Statistic:
+    """Mean over the classes that occur of the area under the ROC curve of one class against the rest."""
+    present = [index for index in range(scored.answers.shape[1]) if (scored.label == index).any()]
+    each = [auc(scored.label == index, scored.answers[:, index], scored.blocks) for index in present]
+    return lambda counts: np.mean([one(counts) for one in each], axis=0)
+
+
+def log_loss(scored: Scored) -> Statistic:
+    """Mean −ln of the probability given to the true class; a class that training never saw was given none."""
+    known = scored.label >= 0
+    own = np.where(known, scored.answers[np.arange(len(scored.label)), scored.label * known], 0.0)
+    return mean(-np.log(np.clip(own, SMALLEST, 1.0)), scored.blocks)
+
+
+def brier(scored: Scored) -> Statistic:
+    """Mean squared difference of the probability of the second class and the outcome."""
+    return mean((scored.answers[:, 1] - (scored.label == 1)) ** 2, scored.blocks)
+
+
+def accuracy(scored: Scored) -> Statistic:
+    """Share of rows whose likeliest class (the first of equals, as served) is the true one."""
+    return mean((scored.answers.argmax(axis=1) == scored.label).astype(np.float64), scored.blocks)
+
+
+def base_rate(scored: Scored) -> Statistic:
+    """Share of rows of the second class; no merit of the model, but what the others are read against."""
+    return mean((scored.label == 1).astype(np.float64), scored.blocks)
+
+
+def rmse(scored: Scored) -> Statistic:
+    """Root of the mean squared error."""
+    squared = mean((scored.answers[:, 0] - scored.label) ** 2, scored.blocks)
+    return lambda counts: np.sqrt(squared(counts))
+
+
+def mae(scored: Scored) -> Statistic:
+    """Mean absolute error."""
+    return mean(np.abs(scored.answers[:, 0] - scored.label), scored.blocks)
+
+
+def r2(scored: Scored) -> Statistic:
+    """One minus the squared error over that of the mean label; undefined when the label does not vary."""
+    centred = scored.label - scored.label.mean()
+    squared = mean((scored.answers[:, 0] - scored.label) ** 2, scored.blocks)
+    first, second = mean(centred, scored.blocks), mean(centred**2, scored.blocks)
+
+    def statistic(counts: Array) -> Array:
+        spread = second(counts) - first(counts) ** 2
+        return 1 - np.divide(squared(counts), spread, out=np.full(len(counts), np.nan), where=spread > 0)
+
+    return statistic
+
+
+_SHARE = (0.0, 1.0)
+_POSITIVE = (0.0, np.inf)
+
+METRICS: dict[str, dict[str, Metric]] = {
+    "binary": {
+        "auc": Metric(binary_auc, True, _SHARE),
+        "average_precision": Metric(binary_average_precision, True, _SHARE),
+        "log_loss": Metric(log_loss, False, _POSITIVE),
+        "brier": Metric(brier, False, _SHARE),
+        "accuracy": Metric(accuracy, True, _SHARE),
+        "base_rate": Metric(base_rate, True, _SHARE),
+    },
+    "multiclass": {
+        "auc": Metric(macro_auc, True, _SHARE),
+        "log_loss": Metric(log_loss, False, _POSITIVE),
+        "accuracy": Metric(accuracy, True, _SHARE),
+    },
+    "regression": {
+        "rmse": Metric(rmse, False, _POSITIVE),
+        "mae": Metric(mae, False, _POSITIVE),
+        "r2": Metric(r2, True, (-np.inf, 1.0)),
+    },
+}
+
+
+def measure(task: str, scored: Scored) -> dict[str, Interval]:
+    """Every metric of the task with its interval; one that is undefined on these rows is left out."""
+    found = {
+        name: interval(metric.prepare(scored), scored.blocks, bounds=metric.bounds)
+        for name, metric in METRICS[task].items()
     }
+    return {name: value for name, value in found.items() if value is not None}
 
 
-def _regression(label: Array, predicted: Array) -> dict[str, Weighted]:
-    squared, absolute = mean_of((label - predicted) ** 2), mean_of(np.abs(label - predicted))
-    first, second = mean_of(label), mean_of(label**2)
-
-    def r2(weights: Array) -> float:
-        spread = second(weights) - first(weights) ** 2
-        return 1 - squared(weights) / spread if spread > 0 else float("nan")
-
-    return {"rmse": lambda weights: float(np.sqrt(squared(weights))), "mae": absolute, "r2": r2}
-
-
-def point_metrics(task: str, label: Array, scores: Array) -> dict[str, float]:
-    """The task's metrics with every row counted once; those that are not defined are left out."""
-    ones = np.ones(len(label))
-    found = {name: weighted(ones) for name, weighted in prepare(task, label, scores).items()}
+def points(task: str, scored: Scored) -> dict[str, float]:
+    """Every metric of the task as one number, without intervals; undefined ones are left out."""
+    found = {
+        name: float(metric.prepare(scored)(scored.blocks.once)[0]) for name, metric in METRICS[task].items()
+    }
     return {name: value for name, value in found.items() if np.isfinite(value)}
-
-
-# Larger is better for these, smaller for all others.
-LARGER_IS_BETTER = {"auc", "average_precision", "accuracy", "r2"}

@@ -1,94 +1,82 @@
-"""Judge a candidate on its held-out rows, against bounds and against the champion."""
+"""Judge the candidate of a run: metrics, gates, champion; the record is evaluation.json."""
 
 from __future__ import annotations
 
-import hashlib
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from perennial.catalog.model import ModelSpec
-from perennial.errors import BundleInvalid
-from perennial.evaluation import gates
-from perennial.evaluation.intervals import Interval, block_interval
-from perennial.evaluation.metrics import Weighted, prepare
+from perennial.errors import CatalogInvalid
+from perennial.evaluation.blocks import CONFIDENCE, DRAWS, SEED, blocks_of
+from perennial.evaluation.champion import NotComparable, champion_answers
+from perennial.evaluation.comparison import Compared, compare, not_comparable
+from perennial.evaluation.gates import bound_gates, comparison_gate
+from perennial.evaluation.holdout import Holdout, read_holdout
+from perennial.evaluation.metrics import METRICS, Scored, measure
+from perennial.evaluation.scoring import Graph
 from perennial.registry import ModelVersion
 from perennial.storage.objects import Objects
-from perennial.training.run import DAY, LABEL, workspace
-from perennial.training.scoring import open_graph, score
-
-Array = np.ndarray[Any, Any]
 
 
 def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion | None) -> dict[str, Any]:
-    """The evaluation record of a run: metrics with intervals, gates with evidence, the verdict `passed`."""
-    prefix = workspace(run)
-    held = pq.ParquetFile(pa.BufferReader(objects.get(prefix + "holdout.parquet"))).read()
-    label, days = held.column(LABEL).to_numpy(), held.column(DAY).to_numpy()
-    own = prepare(spec.task, label, _score(objects.get(prefix + "model.onnx"), held))
-    metrics = {name: block_interval(metric, days) for name, metric in own.items()}
-    metrics = {name: interval for name, interval in metrics.items() if np.isfinite(interval.value)}
-    found = gates.bounds(spec.gates, metrics)
-    against = None
-    if champion is not None and spec.comparison is not None:
-        against = _compare(spec, objects, champion, held, own)
-        found.append(against.pop("gate"))
+    """The evaluation record of a run (JSON); the same candidate and champion give the same record.
+
+    Raises CatalogInvalid for a metric that the task does not have, ObjectMissing when the workspace is incomplete,
+    BundleInvalid when the champion's files are not the registered ones.
+    """
+    _check_metrics(spec)
+    prefix = f"staging/{run}/"
+    signature = objects.get_json(f"{prefix}signature.json")
+    holdout = read_holdout(objects.get(f"{prefix}holdout.parquet"))
+    graph = Graph(objects.get(f"{prefix}model.onnx"))
+    blocks = blocks_of(holdout.days, len(holdout))
+    answers = graph.score({one["tensor"]: holdout.columns[one["name"]] for one in signature["inputs"]})
+    challenger = Scored(holdout.label, answers, blocks)
+    metrics = measure(spec.task, challenger)
+    gates = bound_gates(spec.gates, metrics)
+    former, compared = _against_champion(spec, objects, champion, holdout, signature, challenger)
+    if compared is not None:
+        gates.append(comparison_gate(compared))
     return {
         "run": run,
         "model": spec.name,
-        "rows": held.num_rows,
-        "days": len(np.unique(days)),
-        "metrics": {name: interval.as_dict() for name, interval in metrics.items()},
-        "gates": found,
-        "champion": None if champion is None else {"version": champion.version, "sha256": champion.sha256},
-        "comparison": against,
-        "passed": all(gate["passed"] for gate in found),
+        "passed": all(gate["passed"] for gate in gates),
+        "rows": len(holdout),
+        "blocks": {"kind": blocks.kind, "count": blocks.count},
+        "intervals": {"confidence": CONFIDENCE, "draws": DRAWS, "seed": SEED},
+        "metrics": {name: metric.to_json() for name, metric in metrics.items()},
+        "gates": gates,
+        "champion": former,
+        "comparison": None if compared is None else compared.to_json(),
     }
 
 
-def _compare(
-    spec: ModelSpec, objects: Objects, champion: ModelVersion, held: pa.Table, own: dict[str, Weighted]
-) -> dict[str, Any]:
-    """The champion on the same rows, and the paired difference by blocks of days."""
-    assert spec.comparison is not None  # noqa: S101 - the caller asks only then
-    name = spec.comparison.metric
-    label, days = held.column(LABEL).to_numpy(), held.column(DAY).to_numpy()
-    signature = objects.get_json(champion.prefix + "signature.json")
-    missing = [one["name"] for one in signature["inputs"] if one["name"] not in held.column_names]
-    if missing or name not in own:
-        reason = f"the champion takes {missing}, which the challenger's rows lack" if missing else f"no metric {name}"
-        gate = {"name": f"{name}.champion", "threshold": None, "value": None, "passed": False, "reason": reason}
-        return {"metric": name, "comparable": False, "reason": reason, "gate": gate}
-    theirs = prepare(spec.task, label, _score(_champion_graph(objects, champion), held))[name]
-    turned = gates.sign(name)
-    difference = block_interval(lambda weights: turned * (own[name](weights) - theirs(weights)), days)
-    before: Interval = block_interval(theirs, days)
-    return {
-        "metric": name,
-        "comparable": True,
-        "champion": before.as_dict(),
-        "difference": difference.as_dict(),
-        "gate": gates.not_worse(spec.comparison, difference),
-    }
+def _against_champion(
+    spec: ModelSpec,
+    objects: Objects,
+    champion: ModelVersion | None,
+    holdout: Holdout,
+    signature: dict[str, Any],
+    challenger: Scored,
+) -> tuple[dict[str, Any] | None, Compared | None]:
+    """The champion's record on the same rows, and the comparison that the spec asks for; None for a first model."""
+    if champion is None:
+        return None, None
+    former: dict[str, Any] = {"version": champion.version, "sha256": champion.sha256, "metrics": {}}
+    try:
+        answers = champion_answers(objects, champion, holdout, signature)
+    except NotComparable as error:
+        return former, None if spec.comparison is None else not_comparable(spec.comparison, str(error))
+    scored = Scored(holdout.label, answers, challenger.blocks)
+    former["metrics"] = {name: metric.to_json() for name, metric in measure(spec.task, scored).items()}
+    if spec.comparison is None:
+        return former, None
+    return former, compare(spec.task, spec.comparison, challenger, scored)
 
 
-def _champion_graph(objects: Objects, champion: ModelVersion) -> bytes:
-    """The champion's graph, checked against its manifest before it is parsed. Raises BundleInvalid."""
-    listed = objects.get_json(champion.prefix + "manifest.json")["files"]["model.onnx"]["sha256"]
-    graph = objects.get(champion.prefix + "model.onnx")
-    if hashlib.sha256(graph).hexdigest() != listed:
-        raise BundleInvalid(f"{champion.prefix}model.onnx does not have the digest of its manifest")
-    return graph
-
-
-def _score(graph: bytes, held: pa.Table) -> Array:
-    session = open_graph(graph)
-    columns = {
-        one.name: np.array(held.column(one.name).to_pylist(), dtype=object)
-        if pa.types.is_string(held.schema.field(one.name).type)
-        else held.column(one.name).to_numpy().astype(np.float32)
-        for one in session.get_inputs()
-    }
-    return score(session, columns)
+def _check_metrics(spec: ModelSpec) -> None:
+    """A gate on a metric that is never computed would never pass; better to say so."""
+    asked = [*spec.gates, *([spec.comparison.metric] if spec.comparison else [])]
+    known = METRICS[spec.task]
+    unknown = [name for name in asked if name not in known]
+    if unknown:
+        raise CatalogInvalid(f"model {spec.name}: no metric {unknown[0]!r} for a {spec.task} task; there are {sorted(known)}")

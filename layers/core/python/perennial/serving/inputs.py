@@ -172,7 +172,9 @@ class Category(Input):
         cell, checked = self.cell.reshape(1), self._checked
 
         def fill(value: Any) -> None:
-            cell[0] = checked(0, value)
+            # the plain case first: most categories are short words
+            plain = type(value) is str and len(value) <= MAX_TEXT and value.isascii()
+            cell[0] = value if plain else checked(0, value)
 
         return fill
 

@@ -24,16 +24,17 @@ MAX_CHARACTERS = 256 * 1024
 # One plain value as the only element of a tensor's data: no escapes, nothing but printable ASCII, so that the token can
 # be copied into the record as it is.
 _SLOT = re.compile(r'"data": ?\[(-?[0-9][0-9.eE+-]*|"[ !#-\[\]-~]*"|null|true|false)\]')
-_decode = json.JSONDecoder().decode
+_decoder = json.JSONDecoder()
 
-Prepared = tuple[Columns, dict[str, Array], Sequence[tuple[str, bool]]]
+Outputs = Sequence[tuple[str, bool]] | None
+Prepared = tuple[Columns, dict[str, Array], Outputs]
 
 
 class _Template(NamedTuple):
     fillers: list[Filler]
     columns: str
     feeds: dict[str, Array]
-    outputs: Sequence[tuple[str, bool]]
+    outputs: Outputs
 
 
 class PreparedRequests:
@@ -56,14 +57,14 @@ class PreparedRequests:
             return None
         tokens = parts[1::2]
         try:
-            values = _decode(f"[{','.join(tokens)}]")
+            values = _decoder.raw_decode(f"[{','.join(tokens)}]")[0]  # its end is ours: no token holds a bracket bare
         except ValueError:
             return None  # the careful reader says what is wrong, and where
         for fill, value in zip(template.fillers, values, strict=True):
             fill(value)
         return Columns(template.columns % tuple(tokens), None), template.feeds, template.outputs
 
-    def learn(self, text: str, outputs: Sequence[tuple[str, bool]]) -> None:
+    def learn(self, text: str, outputs: Outputs) -> None:
         """Keep the surroundings of a one-row request that has been read with care and found right."""
         if len(self._templates) >= MAX_TEMPLATES or len(text) > MAX_CHARACTERS:
             return
@@ -78,7 +79,7 @@ class PreparedRequests:
                 part for piece, data in zip(surroundings, expected, strict=False) for part in (piece, f'"data":{data}')
             )
             try:
-                tensors = _decode(filled + surroundings[-1])["inputs"]
+                tensors = _decoder.decode(filled + surroundings[-1])["inputs"]
             except ValueError:
                 return
             if [tensor["data"] for tensor in tensors] != expected:

@@ -28,14 +28,14 @@ class Request(NamedTuple):
 
     `columns` are the values as sent (None for missing), by input name, as JSON; `feeds` the same as the graph takes
     them, those of a single row valid until the next request is read; `outputs` the wanted outputs, each with whether it
-    is to travel in binary. `id` is the caller's own.
+    is to travel in binary, or None for all of them as JSON. `id` is the caller's own.
     """
 
     id: str | None
     rows: int
     columns: Columns
     feeds: dict[str, Array]
-    outputs: Sequence[tuple[str, bool]]
+    outputs: Sequence[tuple[str, bool]] | None
 
 
 class Reader:
@@ -43,7 +43,7 @@ class Reader:
 
     def __init__(self, inputs: Sequence[Input], outputs: Sequence[str]) -> None:
         self._inputs = {spec.name: spec for spec in inputs}
-        self._outputs = {binary: [(name, binary) for name in outputs] for binary in (False, True)}
+        self._outputs = tuple(outputs)
         self._prepared = PreparedRequests(self._inputs)
 
     def read(self, body: str | bytes, header_length: str | None = None, encoding: str | None = None) -> Request:
@@ -120,20 +120,19 @@ class Reader:
             raise RequestRefused(f"input {name!r} is {spec.datatype}; datatype {shown(datatype)} cannot stand for it")
         return spec
 
-    def _wanted(self, request: Mapping[str, Any]) -> Sequence[tuple[str, bool]]:
+    def _wanted(self, request: Mapping[str, Any]) -> Sequence[tuple[str, bool]] | None:
         parameters = request.get("parameters")
         binary = _flag(parameters, "binary_data_output", "parameters") if parameters is not None else None
         listed = request.get("outputs")
         if listed is None or listed == []:
-            return self._outputs[binary is True]
+            return [(name, True) for name in self._outputs] if binary else None
         if type(listed) is not list:
             raise RequestRefused("outputs must be a list")
         wanted: dict[str, bool] = {}
         for output in listed:
             name = output.get("name") if type(output) is dict else None
-            if type(name) is not str or (name, False) not in self._outputs[False]:
-                known = _listed(name for name, _ in self._outputs[False])
-                raise RequestRefused(f"the model has no output {shown(name)}; it gives {known}")
+            if type(name) is not str or name not in self._outputs:
+                raise RequestRefused(f"the model has no output {shown(name)}; it gives {_listed(self._outputs)}")
             if name in wanted:
                 raise RequestRefused(f"output {name!r} is asked for twice")
             parameters = output.get("parameters")

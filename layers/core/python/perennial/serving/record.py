@@ -11,38 +11,38 @@ row be too large, its inputs are left out and the line says `"shortened": true`.
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 # CloudWatch takes events of 1 MB today and took 256 KB for years; tools that read logs still expect the latter.
 MAX_LINE_BYTES = 256 * 1024 - 1024
-_DAY_MS = 86_400_000
 
 # ASCII only: a line separator within a value must not end the line
 dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
 
 
 class Moment:
-    """UTC dates of times in milliseconds; the text of the last day is kept, since requests come on the same one."""
+    """UTC texts of times in milliseconds; those of the last minute are kept, since requests come in the same ones."""
 
     def __init__(self) -> None:
-        self._day = -1
-        self._date = ""
+        self._minute = -1
+        self._text = ""
 
     def date(self, epoch_ms: int) -> str:
         """`2013-04-30`."""
-        day = epoch_ms // _DAY_MS
-        if day != self._day:
-            from datetime import UTC, datetime, timedelta
-
-            self._date = (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).strftime("%Y-%m-%d")
-            self._day = day
-        return self._date
+        return self._until_minute(epoch_ms // 60_000)[:10]
 
     def iso(self, epoch_ms: int) -> str:
         """`2013-04-30T12:00:00.000Z`."""
-        minutes, ms = divmod(epoch_ms % _DAY_MS, 60_000)
-        return f"{self.date(epoch_ms)}T{minutes // 60:02}:{minutes % 60:02}:{ms // 1000:02}.{ms % 1000:03}Z"
+        minute, ms = divmod(epoch_ms, 60_000)
+        return f"{self._until_minute(minute)}:{ms // 1000:02}.{ms % 1000:03}Z"
+
+    def _until_minute(self, minute: int) -> str:
+        if minute != self._minute:
+            self._minute = minute
+            self._text = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(minute * 60))
+        return self._text
 
 
 class Columns(NamedTuple):

@@ -45,10 +45,18 @@ class Answers:
 
     def __init__(self, model: str, version: int, signature: Signature) -> None:
         self._head = f'{{"model_name":"{model}","model_version":"{version}",'
-        self._datatype = signature.prediction_datatype
         self._classes = signature.classes
         self._labels = [dumps(label) for label in signature.classes or ()]
-        self._parameters = f'"classes":{dumps(signature.classes)}'
+        self._datatypes = {one["name"]: one["datatype"] for one in signature.metadata_outputs()}
+        # with gaps for the number of rows and the data
+        self._texts = {name: self._form(name, '"data":[%s]') for name in self._datatypes}
+        self._all = ",".join(self._texts.values())
+
+    def _form(self, name: str, data: str) -> str:
+        shape = f"[%d,{len(self._labels)}]" if name == PROBABILITY else "[%d]"
+        classes = dumps(self._classes).replace("%", "%%")
+        parameters = f'"parameters":{{"classes":{classes}}},' if name == PROBABILITY else ""
+        return f'{{"name":"{name}","datatype":"{self._datatypes[name]}","shape":{shape},{parameters}{data}}}'
 
     def answer(self, scores: Scores) -> Answer:
         """Scores written out, once for the reply and the record."""
@@ -70,29 +78,37 @@ class Answers:
 
     def reply(self, request: Request, answer: Answer, ids: str) -> Reply:
         """The reply to `request`; the id of row i is `<ids>-<i>`. Raises RequestRefused when it would be too large."""
+        head = self._head if request.id is None else f'{self._head}"id":{dumps(request.id)},'
+        if request.outputs is not None:
+            return self._chosen(head, request.outputs, answer, ids)
+        rows = request.rows
+        identities = f'"{ids}-0"' if rows == 1 else _identities(rows, ids)
+        if self._classes is None:
+            outputs = self._all % (rows, answer.prediction, rows, identities)
+        else:
+            outputs = self._all % (rows, answer.prediction, rows, answer.probability, rows, identities)
+        return _plain(f'{head}"outputs":[{outputs}]}}')
+
+    def _chosen(self, head: str, outputs: Sequence[tuple[str, bool]], answer: Answer, ids: str) -> Reply:
+        rows = len(answer.scores.values)
         parts: list[str] = []
         binaries: list[bytes] = []
-        for name, binary in request.outputs:
-            datatype, shape, parameters = self._form(name, request.rows)
-            if binary:
-                content = encode_tensor(datatype, self._values(name, answer.scores, ids))
-                binaries.append(content)
-                size = f'"binary_data_size":{len(content)}'
-                data = f'"parameters":{{{size}{"," if parameters else ""}{parameters}}}'
-            else:
-                data = f'"data":[{_data(name, answer, ids)}]'
-                if parameters:
-                    data = f'"parameters":{{{parameters}}},{data}'
-            parts.append(f'{{"name":"{name}","datatype":"{datatype}","shape":{shape},{data}}}')
-        own = "" if request.id is None else f'"id":{dumps(request.id)},'
-        body = f'{self._head}{own}"outputs":[{",".join(parts)}]}}'
+        texts = {PREDICTION: answer.prediction, PROBABILITY: answer.probability}
+        for name, binary in outputs:
+            if not binary:
+                data = _identities(rows, ids) if name == PREDICTION_ID else texts[name]
+                parts.append(self._texts[name] % (rows, data))
+                continue
+            content = encode_tensor(self._datatypes[name], self._values(name, answer.scores, ids))
+            binaries.append(content)
+            shape = [rows, len(self._labels)] if name == PROBABILITY else [rows]
+            parameters: dict[str, Any] = {"binary_data_size": len(content)}
+            if name == PROBABILITY:
+                parameters["classes"] = self._classes
+            output = {"name": name, "datatype": self._datatypes[name], "shape": shape, "parameters": parameters}
+            parts.append(dumps(output))
+        body = f'{head}"outputs":[{",".join(parts)}]}}'
         return _binary(body, binaries) if binaries else _plain(body)
-
-    def _form(self, name: str, rows: int) -> tuple[str, str, str]:
-        """Datatype, shape and parameters of an output."""
-        if name == PROBABILITY:
-            return "FP64", f"[{rows},{len(self._labels)}]", self._parameters
-        return ("BYTES" if name == PREDICTION_ID else self._datatype), f"[{rows}]", ""
 
     def _predictions(self, scores: Scores) -> list[Any]:
         if scores.chosen is None or self._classes is None:
@@ -107,10 +123,8 @@ class Answers:
         return [value for row in scores.values for value in row]
 
 
-def _data(name: str, answer: Answer, ids: str) -> str:
-    if name == PREDICTION_ID:
-        return ",".join([f'"{ids}-{row}"' for row in range(len(answer.scores.values))])
-    return answer.prediction if name == PREDICTION else answer.probability
+def _identities(rows: int, ids: str) -> str:
+    return ",".join([f'"{ids}-{row}"' for row in range(rows)])
 
 
 def _plain(body: str) -> Reply:

@@ -1,0 +1,56 @@
+"""The champion's graph, verified before it is parsed, and its answers to the challenger's held-out rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+import numpy as np
+
+from perennial.errors import BundleInvalid, PerennialError
+from perennial.evaluation.holdout import Holdout
+from perennial.evaluation.scoring import Graph
+from perennial.registry import ModelVersion
+from perennial.serving.graph import refuse_external_data
+from perennial.storage.objects import Objects
+
+Array = np.ndarray[Any, Any]
+
+
+class NotComparable(PerennialError):
+    """The champion cannot be asked about these rows; the message says why. It never leaves the stage."""
+
+
+def verified(objects: Objects, version: ModelVersion, name: str) -> bytes:
+    """A file of a model directory whose digests lead back to the registry. Raises BundleInvalid, ObjectMissing."""
+    manifest = objects.get(f"{version.prefix}manifest.json")
+    if hashlib.sha256(manifest).hexdigest() != version.sha256:
+        raise BundleInvalid(f"{version.prefix}manifest.json does not have the digest that the registry recorded")
+    listed = json.loads(manifest)["files"].get(name)
+    content = objects.get(version.prefix + name)
+    if listed is None or hashlib.sha256(content).hexdigest() != listed["sha256"]:
+        raise BundleInvalid(f"{version.prefix}{name} does not have the digest in its manifest")
+    return content
+
+
+def champion_answers(
+    objects: Objects, version: ModelVersion, holdout: Holdout, signature: dict[str, Any]
+) -> Array:
+    """The champion's answers float64 [n, k] to rows made for the challenger with `signature`.
+
+    Raises NotComparable when the champion takes another column or kind, or answers something else; BundleInvalid when
+    its files are not the registered ones.
+    """
+    theirs = json.loads(verified(objects, version, "signature.json"))
+    for word in ("task", "label", "classes"):
+        if theirs[word] != signature[word]:
+            raise NotComparable(f"its {word} is {theirs[word]!r}, the challenger's {signature[word]!r}")
+    elements = {one["name"]: one["element"] for one in signature["inputs"]}
+    for one in theirs["inputs"]:
+        if elements.get(one["name"]) != one["element"]:
+            has = elements.get(one["name"], "not there")
+            raise NotComparable(f"it takes {one['name']!r} as {one['element']}, which is {has} in the held-out rows")
+    content = verified(objects, version, "model.onnx")
+    refuse_external_data(content)
+    return Graph(content).score({one["tensor"]: holdout.columns[one["name"]] for one in theirs["inputs"]})
