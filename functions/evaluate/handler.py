@@ -1,4 +1,4 @@
-"""Stage evaluate: metrics, gates, comparison with the champion; the verdict and its evidence."""
+"""Stage evaluate: metrics, gates and the comparison with the champion; the verdict and its evidence."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from perennial.settings import EvaluateSettings
 from perennial.stage import stage
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
-from perennial.training.run import workspace
+
+EVIDENCE = ("run", "passed", "rows", "blocks", "metrics", "gates", "champion", "comparison")
 
 
 def run(message: RunInput) -> EvaluateOutput:
@@ -20,12 +21,16 @@ def run(message: RunInput) -> EvaluateOutput:
     objects, items = Objects(settings.data_bucket), Items(settings.registry_table)
     spec = load_catalog(settings.catalog_bucket, settings.catalog_key).model(message.model)
     record = evaluate(spec, message.run, objects, Registry(items).champion(message.model))
-    key = workspace(message.run) + "evaluation.json"
+    key = f"staging/{message.run}/evaluation.json"
     objects.put_json(key, record)
-    evidence = {name: record[name] for name in ("run", "passed", "metrics", "gates", "champion", "comparison")}
-    ledger = Ledger(Objects(settings.ledger_bucket), items)
-    subject, idempotency = f"model/{message.model}", f"gated/{message.run}"
-    ledger.append(subject, "gated", key=idempotency, at=message.as_of, actor="evaluate", evidence=evidence)
+    Ledger(Objects(settings.ledger_bucket), items).append(
+        f"model/{message.model}",
+        "gated",
+        key=f"gated/{message.run}",
+        at=message.as_of,
+        actor="evaluate",
+        evidence={name: record[name] for name in EVIDENCE},
+    )
     return EvaluateOutput(model=message.model, run=message.run, passed=record["passed"], evaluation_key=key)
 
 

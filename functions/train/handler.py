@@ -1,42 +1,55 @@
-"""Stage train: a Fargate task; its request lies at the S3 key in RUN_REQUEST."""
+"""Stage train: a Fargate task; the request of its run lies at the S3 key in RUN_REQUEST."""
 
 from __future__ import annotations
 
-import logging
 import sys
-from datetime import datetime
+from collections.abc import Callable
+from pathlib import Path
 
 from perennial.catalog.load import load_catalog
-from perennial.errors import PerennialError
 from perennial.governance.ledger import Ledger
 from perennial.settings import TrainSettings
+from perennial.stage import task
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
-from perennial.training.run import train, workspace
+from perennial.training import kernels
 
-log = logging.getLogger("perennial.train")
+EVIDENCE = ("run", "algorithm", "datasets", "rows", "split", "metrics", "parity", "code_sha256", "seed")
+
+
+def run(settings: TrainSettings, progress: Callable[[str], None]) -> None:
+    """Train the requested run and record it."""
+    # numpy is loaded here and not before: BLAS takes its kernel from the environment when it is loaded
+    kernels.pin()
+    from perennial.training.provenance import code_sha256
+    from perennial.training.request import TrainRequest
+    from perennial.training.run import train
+
+    objects = Objects(settings.data_bucket)
+    request = TrainRequest.model_validate(objects.get_json(settings.run_request))
+    catalog = load_catalog(request.catalog.bucket, request.catalog.key)
+    functions = Path(__file__).parents[1]
+    code = code_sha256([functions / "train", functions / "evaluate"])
+    record = train(request, catalog, objects, code, progress)
+    Ledger(Objects(settings.ledger_bucket), Items(settings.registry_table)).append(
+        f"model/{request.model}",
+        "trained",
+        key=f"trained/{request.run}",
+        at=request.as_of,
+        actor="train",
+        evidence={name: record[name] for name in EVIDENCE},
+    )
 
 
 def main() -> int:
-    """Train the requested run; 0 when the candidate lies in its workspace, else 1 and the reason in error.json."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stdout)
+    """0 when the candidate lies in its workspace; else 1, and the reason in error.json beside the request."""
     settings = TrainSettings.from_environment()
-    objects = Objects(settings.data_bucket)
-    request = objects.get_json(settings.run_request)
-    try:
-        catalog = load_catalog(request["catalog"]["bucket"], request["catalog"]["key"])
-        record = train(request, catalog, objects)
-        ledger = Ledger(Objects(settings.ledger_bucket), Items(settings.registry_table))
-        evidence = {name: record[name] for name in ("run", "datasets", "algorithm", "metrics", "rows", "parity")}
-        at = datetime.fromisoformat(request["as_of"])
-        subject = f"model/{request['model']}"
-        ledger.append(subject, "trained", key=f"trained/{request['run']}", at=at, actor="train", evidence=evidence)
-    except (PerennialError, ValueError, MemoryError) as error:
-        log.exception("training failed")
-        reason = {"error": type(error).__name__, "cause": str(error)}
-        objects.put_json(workspace(request["run"]) + "error.json", reason)
-        return 1
-    return 0
+    workspace = settings.run_request.rpartition("/")[0]
+
+    def report(error: str, cause: str) -> None:
+        Objects(settings.data_bucket).put_json(f"{workspace}/error.json", {"error": error, "cause": cause})
+
+    return task("train", lambda progress: run(settings, progress), report)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_wildcard
-from infra.constructs.grants import allow, read_items
+from infra.constructs.grants import allow, read_asset, read_items
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.settings import ModelsSettings
@@ -29,6 +29,7 @@ class Models(StageFunction):
             memory_mib=MEMORY_MIB,
             timeout=TIMEOUT,
         )
+        read_asset(self.role, shared.memory.catalog_asset)
         read_items(self.role, shared.memory.registry)
         versions = shared.predict_arn(":*")
         allow(self.role, ["lambda:InvokeFunction"], [versions])

@@ -489,13 +489,13 @@ def test_every_type_lives_from_creation_through_changes_to_deletion(cloud: Cloud
 
     # when everything is made, then changed, then changed back, then taken away
     assert set(bring(template(name, changed=False)).values()) == {"created"}
-    attributes = {
-        item.declared.type: set(item.made.attributes) for item in provisioner.stacks[name].resources.values()
-    }
+    attributes = {item.declared.type: set(item.made.attributes) for item in provisioner.stacks[name].resources.values()}
     for kind in TYPES:
         told = schema(kind)
         assert attributes[kind] <= set(told["properties"]) | names(told.get("readOnlyProperties", [])), kind
-    unchanging = {key for key, (kind, _, change) in LIFE.items() if change is None and "Tags" not in REGISTRY[kind].properties}
+    unchanging = {
+        key for key, (kind, _, change) in LIFE.items() if change is None and "Tags" not in REGISTRY[kind].properties
+    }
     for changed in (True, False):
         done = bring(template(name, changed=changed))
         assert set(done.values()) == {"updated"}

@@ -162,7 +162,8 @@ class Alias(Handler):
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
         """Set only what changed in the template: a weight set since by the running system stays."""
-        altered = {name: props[name] for name in ("FunctionVersion", "Description") if changed(props, old, name)}
+        wanted = {"Description": ""} | props
+        altered = {name: wanted[name] for name in ("FunctionVersion", "Description") if changed(props, old, name)}
         routing = _routing(props) if changed(props, old, "RoutingConfig") else {}
         place.call("lambda", "update_alias", **pick(props, "FunctionName", "Name"), **altered, **routing)
         return made

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from perennial.catalog.model import ModelSpec
+from perennial.datasets.versions import DatasetVersion, curated_prefix, dataset_pk, version_sk
 from perennial.governance.ledger import Ledger
 from perennial.retraining.decisions import Arrival
 from perennial.retraining.governor import Governor
@@ -49,10 +50,22 @@ class Tower:
         """A batch becomes the next dataset version; nobody has told the governor yet."""
         self.versions += 1
         number, dataset = self.versions, self.spec.dataset
-        files = [f"curated/{dataset}/version={number:08d}/part-00000.parquet"]
-        version = {"dataset": dataset, "version": number, "rows": rows, "content_sha256": f"{number:064x}"}
-        version |= {"files": files, "batch": f"b{number}", "at": AT.isoformat(), "quarantined": 0}
-        self.governor.registry.create({"pk": f"DATASET#{dataset}", "sk": f"VERSION#{number:08d}", **version})
+        version = DatasetVersion(
+            dataset=dataset,
+            version=number,
+            batch=f"b{number}",
+            key=f"raw/{dataset}/{number}.csv",
+            rows=rows,
+            quarantined=0,
+            content_sha256=f"{number:064x}",
+            contract_sha256="0" * 64,
+            files=(f"{curated_prefix(dataset, number)}part-00000.parquet",),
+            file_sha256=("0" * 64,),
+            profile_key="",
+            at=AT,
+        )
+        item = {"pk": dataset_pk(dataset), "sk": version_sk(number), "state": "published"}
+        self.governor.registry.create(item | version.model_dump(mode="json"))
         return Arrival(dataset, number, rows)
 
     def drop(self, rows: int) -> str | None:

@@ -39,9 +39,9 @@ def test_a_reason_counts_what_it_speaks_of() -> None:
 
 
 def test_a_schedule_starts_only_when_something_is_new() -> None:
-    assert isinstance(on_schedule([], 0), Decline)
-    assert isinstance(on_schedule([1, 2], 2), Decline)
-    assert on_schedule([1, 2, 3], 2) == Start("scheduled, with 1 dataset versions since the last training")
+    assert isinstance(on_schedule(0, 0), Decline)
+    assert isinstance(on_schedule(2, 2), Decline)
+    assert on_schedule(3, 2) == Start("scheduled, with 1 dataset versions since the last training")
 
 
 def test_a_dataset_has_settled_when_two_looks_see_the_same() -> None:

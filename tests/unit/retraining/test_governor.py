@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -228,3 +229,26 @@ def test_a_crash_at_any_call_of_an_ending_is_finished_by_its_repetition(
     assert under_way is not None
     assert set(tower.executions()) == {flight, under_way.id}
     assert tower.facts() == ["requested", *(["failed"] if failure else []), "requested"]
+
+
+def test_of_many_arrivals_at_once_one_starts_the_flight(tower: Tower) -> None:
+    arrivals = [tower.commit(60) for _ in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        started = list(pool.map(lambda arrival: tower.governor.arrive(tower.spec, arrival, AT), arrivals))
+    under_way = tower.governor.triggers.flight("late")
+    assert under_way is not None
+    assert {flight for flight in started if flight} <= {under_way.id}
+    assert tower.executions() == {under_way.id: "RUNNING"}
+    assert tower.facts() == ["requested"]
+
+
+def test_looks_at_the_same_time_freeze_the_same_request(tower: Tower) -> None:
+    flight = tower.drop(60)
+    assert flight is not None
+
+    def look(minute: int) -> bytes:
+        tower.governor.freeze(tower.spec, flight, 1, AT + timedelta(minutes=minute))
+        return tower.governor.data.get(f"staging/{flight}/request.json")
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(look, range(8)))) == 1

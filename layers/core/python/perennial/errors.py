@@ -50,6 +50,10 @@ class FileRefused(Refused):
     """A dropped file cannot be read as what it claims to be, or breaks a rule that holds for the whole file."""
 
 
+class StagingLost(Refused):
+    """The staged files of a committed version are gone, and the dropped file cannot make them again."""
+
+
 # Training
 class TrainingDataInvalid(Refused):
     """The named dataset versions cannot train this model: too few rows, one class, a column missing."""

@@ -90,7 +90,7 @@ class DeploySettings(LedgerSettings):
     predict_prefix: str
 
 
-class ModelsSettings(Settings):
+class ModelsSettings(CatalogSettings):
     """Stage models."""
 
     registry_table: str

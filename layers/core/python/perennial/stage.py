@@ -13,6 +13,9 @@ from perennial.errors import PerennialError, Refused
 
 Input = TypeVar("Input", bound=BaseModel)
 
+# Step Functions takes a cause of up to 32,768 characters; a person reads less.
+CAUSE_CHARACTERS = 4000
+
 
 class InputInvalid(Refused):
     """The event does not have the shape this stage takes."""
@@ -54,3 +57,23 @@ def stage(
             metrics.flush_metrics()
 
     return handler
+
+
+def task(name: str, run: Callable[[Callable[[str], None]], None], report: Callable[[str, str], None]) -> int:
+    """The exit status of a container task of the stage `name`: 0 when `run` returns, else 1.
+
+    `run` gets a function that writes one line of progress to the log. What it raises goes, by class name and readable
+    cause, to `report`, since a task has no other way to say why it failed; the traceback stays in the log.
+    """
+    logger = Logger(service=name)
+    try:
+        run(logger.info)
+    except Exception as error:
+        if isinstance(error, PerennialError):
+            logger.warning("stage refused", extra={"error": type(error).__name__, "cause": str(error)})
+        else:
+            logger.exception("stage failed")
+        report(type(error).__name__, (str(error) or "no message")[:CAUSE_CHARACTERS])
+        return 1
+    logger.info("stage done")
+    return 0

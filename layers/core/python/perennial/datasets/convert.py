@@ -191,7 +191,7 @@ def _slow(column: Column, raw: pa.Array) -> Converted:
     """Each distinct text by itself."""
     encoded = raw.dictionary_encode()
     texts = encoded.dictionary.to_pylist()
-    values = np.zeros(len(texts), dtype=_NUMPY[column.type])
+    values: npt.NDArray[Any] = np.zeros(len(texts), dtype=_NUMPY[column.type])
     wrong = np.zeros(len(texts), dtype=np.bool_)
     parse: Callable[[str], Value] = parser(column)
     for position, text in enumerate(texts):

@@ -105,9 +105,7 @@ def _header(path: Path) -> list[str]:
     return header
 
 
-def _batches(
-    path: Path, contract: Contract, limits: Limits, source: Source, header: list[str]
-) -> Iterator[RawBatch]:
+def _batches(path: Path, contract: Contract, limits: Limits, source: Source, header: list[str]) -> Iterator[RawBatch]:
     watched = Watched(open_bytes(path), limits.text_bytes)
     skipped: list[int] = []
 

@@ -44,7 +44,9 @@ class RowNumbers:
         return found
 
 
-def without_duplicates(written: Parts, keys: Keys, numbers: RowNumbers, directory: Path) -> tuple[Parts, list[Repeated]]:
+def without_duplicates(
+    written: Parts, keys: Keys, numbers: RowNumbers, directory: Path
+) -> tuple[Parts, list[Repeated]]:
     """`written` without rows whose key an earlier row has, and those rows. Raises Refusal when they are too many.
 
     Without duplicates, `written` itself; else the rows are written again, into `directory`.
@@ -62,7 +64,9 @@ def without_duplicates(written: Parts, keys: Keys, numbers: RowNumbers, director
         mask[inside - start] = False
         kept.write(batch.filter(pa.array(mask)))
         if len(inside):
-            repeated.append((batch.filter(pa.array(~mask)), numbers.of(inside), [found[row] for row in inside.tolist()]))
+            repeated.append(
+                (batch.filter(pa.array(~mask)), numbers.of(inside), [found[row] for row in inside.tolist()])
+            )
         start += batch.num_rows
     kept.close()
     return kept, repeated

@@ -1,6 +1,6 @@
 """One file into good rows and refused rows: pure of AWS, bounded in memory.
 
-    open → for each batch: convert, check, part → duplicates → rules on the whole file → profile, digest, report
+open → for each batch: convert, check, part → duplicates → rules on the whole file → profile, digest, report
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from perennial.catalog.contract import Contract
 from perennial.datasets.checks import Violation, check, either, offending
@@ -57,6 +56,13 @@ def sift(path: Path, name: str, contract: Contract, directory: Path, limits: Lim
         sifter.findings.add_refusal(refusal)
         return sifter.result(refusal)
     return sifter.result(None)
+
+
+def refused(refusal: Refusal) -> Sifted:
+    """The result for a file that need not be read."""
+    findings = Findings()
+    findings.add_refusal(refusal)
+    return Sifted(0, 0, 0, refusal, findings, [], None, "", {})
 
 
 class _Sifter:

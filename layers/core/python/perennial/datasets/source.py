@@ -92,7 +92,7 @@ _MAGIC = {
 _EXPECTED = {".csv": None, ".csv.gz": "gzip", ".jsonl": None, ".jsonl.gz": "gzip", ".parquet": "Parquet"}
 
 
-def open_source(path: Path, name: str, contract: Contract, limits: Limits = Limits()) -> Source:  # noqa: B008 - frozen
+def open_source(path: Path, name: str, contract: Contract, limits: Limits = Limits()) -> Source:
     """The rows of the file at `path`, which was dropped as `name`. Raises Refusal for what can be seen at once."""
     kind = _kind(name)
     size = path.stat().st_size

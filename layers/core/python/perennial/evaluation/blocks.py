@@ -1,7 +1,7 @@
 """Blocks of rows that are drawn together, and the interval that drawing them gives.
 
-Rows of one day share weather and crowds: drawn one by one they look like more evidence than they are (on the flights the
-spread of an AUC difference is a third of what it is by days). So whole days are drawn, with replacement.
+Rows of one day share weather and crowds: drawn one by one they look like more evidence than they are (on the flights
+the spread of an AUC difference is a third of what it is by days). So whole days are drawn, with replacement.
 """
 
 from __future__ import annotations
@@ -61,6 +61,12 @@ def blocks_of(days: Array | None, rows: int) -> Blocks:
     return Blocks("rows", shuffled % count, count)
 
 
+def quotient(above: Array, below: Array) -> Array:
+    """`above` / `below`, NaN where `below` is not positive: how a statistic says that a draw leaves it undefined."""
+    divided: Array = np.divide(above, below, out=np.full(np.shape(below), np.nan), where=below > 0)
+    return divided
+
+
 @dataclass(frozen=True)
 class Interval:
     """A value with its interval; `low` and `high` are None when the blocks are too few to have one."""
@@ -83,9 +89,9 @@ def interval(
 ) -> Interval | None:
     """The two-sided interval of a statistic, within `bounds`; None when the statistic is undefined on the rows.
 
-    value ± t(count − 1) × standard deviation over the draws, widened by √(count / (count − 1)): with as few as 18 blocks
-    a percentile interval covers too rarely. Source: Efron and Tibshirani, An Introduction to the Bootstrap (1993), §12;
-    its coverage is simulated in tests/unit/evaluation.
+    value ± t(count − 1) × standard deviation over the draws, widened by √(count / (count − 1)): with as few as 18
+    blocks a percentile interval covers too rarely. Source: Efron and Tibshirani, An Introduction to the Bootstrap
+    (1993), §12; its coverage is simulated in tests/unit/evaluation.
     """
     value = float(statistic(blocks.once)[0])
     if not np.isfinite(value):

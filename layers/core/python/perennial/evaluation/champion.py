@@ -34,9 +34,7 @@ def verified(objects: Objects, version: ModelVersion, name: str) -> bytes:
     return content
 
 
-def champion_answers(
-    objects: Objects, version: ModelVersion, holdout: Holdout, signature: dict[str, Any]
-) -> Array:
+def champion_answers(objects: Objects, version: ModelVersion, holdout: Holdout, signature: dict[str, Any]) -> Array:
     """The champion's answers float64 [n, k] to rows made for the challenger with `signature`.
 
     Raises NotComparable when the champion takes another column or kind, or answers something else; BundleInvalid when

@@ -18,8 +18,11 @@ LABEL, DAY, TIME = "__label__", "__day__", "__time__"
 
 @dataclass(frozen=True)
 class Holdout:
-    """Held-out rows: `columns` by feature name (float32 [n] or object strings [n]), `label` [n] (class indices, −1 for a
-    class that training never saw, or values), `days` datetime64[D] [n] or None without event time."""
+    """Held-out rows.
+
+    `columns` by feature name (float32 [n] or object strings [n]); `label` [n]: class indices (−1 for a class that
+    training never saw) or values; `days` datetime64[D] [n], or None without event time.
+    """
 
     columns: dict[str, Array]
     label: Array

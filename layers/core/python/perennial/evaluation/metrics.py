@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from perennial.evaluation.blocks import Blocks, Interval, Statistic, interval
+from perennial.evaluation.blocks import Blocks, Interval, Statistic, interval, quotient
 from perennial.evaluation.ranking import auc, average_precision
 
 Array = np.ndarray[Any, Any]
@@ -99,7 +99,7 @@ def r2(scored: Scored) -> Statistic:
 
     def statistic(counts: Array) -> Array:
         spread = second(counts) - first(counts) ** 2
-        return 1 - np.divide(squared(counts), spread, out=np.full(len(counts), np.nan), where=spread > 0)
+        return 1 - quotient(squared(counts), spread)
 
     return statistic
 
@@ -140,7 +140,5 @@ def measure(task: str, scored: Scored) -> dict[str, Interval]:
 
 def points(task: str, scored: Scored) -> dict[str, float]:
     """Every metric of the task as one number, without intervals; undefined ones are left out."""
-    found = {
-        name: float(metric.prepare(scored)(scored.blocks.once)[0]) for name, metric in METRICS[task].items()
-    }
+    found = {name: float(metric.prepare(scored)(scored.blocks.once)[0]) for name, metric in METRICS[task].items()}
     return {name: value for name, value in found.items() if np.isfinite(value)}

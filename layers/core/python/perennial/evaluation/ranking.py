@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from perennial.evaluation.blocks import Blocks, Statistic
+from perennial.evaluation.blocks import Blocks, Statistic, quotient
 
 Array = np.ndarray[Any, Any]
 
@@ -31,7 +31,7 @@ def auc(positive: Array, score: Array, blocks: Blocks) -> Statistic:
     def statistic(counts: Array) -> Array:
         pairs = (counts @ positives) * (counts @ negatives)
         won = np.einsum("da,da->d", counts @ wins, counts)
-        return np.divide(won, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+        return quotient(won, pairs)
 
     return statistic
 
@@ -48,7 +48,7 @@ def average_precision(positive: Array, score: Array, blocks: Blocks) -> Statisti
         seen = np.cumsum(weights, axis=1)[:, ends]
         precision = np.divide(hits, seen, out=np.zeros_like(hits), where=seen > 0)
         gained = (np.diff(hits, axis=1, prepend=0.0) * precision).sum(axis=1)
-        return np.divide(gained, hits[:, -1], out=np.full(len(counts), np.nan), where=hits[:, -1] > 0)
+        return quotient(gained, hits[:, -1])
 
     def statistic(counts: Array) -> Array:
         step = max(1, PASS // max(1, len(order)))

@@ -79,4 +79,6 @@ def _check_metrics(spec: ModelSpec) -> None:
     known = METRICS[spec.task]
     unknown = [name for name in asked if name not in known]
     if unknown:
-        raise CatalogInvalid(f"model {spec.name}: no metric {unknown[0]!r} for a {spec.task} task; there are {sorted(known)}")
+        raise CatalogInvalid(
+            f"model {spec.name}: no metric {unknown[0]!r} for a {spec.task} task; there are {sorted(known)}"
+        )

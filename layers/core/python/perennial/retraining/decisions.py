@@ -8,7 +8,7 @@ next one.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from perennial.catalog.model import When
@@ -54,15 +54,15 @@ def on_arrival(when: When, arrivals: Collection[Arrival]) -> Start | Decline:
     return Start(f"{rows} unseen rows in {len(unseen)} dataset versions")
 
 
-def on_schedule(versions: Sequence[int], trained: int) -> Start | Decline:
-    """Start when the dataset has versions after the last one that a training finished with, whatever their rows.
+def on_schedule(known: int, trained: int) -> Start | Decline:
+    """Start when the dataset has more versions than a finished training saw, whatever their rows.
 
-    A training that failed did not finish: a schedule tries again what a passing fault prevented.
+    Counts, since a version whose ingestion died and was resumed comes after later ones. A training that failed did not
+    finish: a schedule tries again what a passing fault prevented.
     """
-    unseen = [version for version in versions if version > trained]
-    if not unseen:
-        return Decline("no dataset version since the last training" if versions else "the dataset has no version")
-    return Start(f"scheduled, with {len(unseen)} dataset versions since the last training")
+    if known <= trained:
+        return Decline("no dataset version since the last training" if known else "the dataset has no version")
+    return Start(f"scheduled, with {known - trained} dataset versions since the last training")
 
 
 def settled(known: int, seen: int) -> bool:

@@ -69,7 +69,7 @@ class Governor:
         if current is not None:
             decision: Start | Decline = Decline("a training is under way")
         else:
-            decision = on_schedule([one.version for one in self._versions(spec)], self.triggers.trained(spec.name))
+            decision = on_schedule(len(self._versions(spec)), self.triggers.trained(spec.name))
         started = self._take_off(spec, decision, at) if isinstance(decision, Start) else None
         if started is not None:
             return started
@@ -115,9 +115,11 @@ class Governor:
         return decision if isinstance(decision, Decline) else self._take_off(spec, decision, at)
 
     def _take_off(self, spec: ModelSpec, decision: Start, at: datetime) -> str | None:
+        versions = self._versions(spec)
         flight = self.triggers.take_off(
             spec.name,
-            seen=len(self._versions(spec)),
+            seen=len(versions),
+            latest=max((one.version for one in versions), default=0),
             settle_seconds=spec.train.when.settle,
             reason=decision.reason,
             at=at,
@@ -156,7 +158,7 @@ class Governor:
             evidence = {"flight": flight, "error": failure.error, "cause": failure.cause}
             self._record(spec.name, "failed", f"failed/{flight}", at, evidence)
         elif request is not None:
-            self.triggers.set_trained(spec.name, max(one["version"] for one in request["versions"]), flight)
+            self.triggers.set_trained(spec.name, len(request["versions"]), flight)
         self.triggers.land(spec.name, flight)
 
     def _seen_by(self, spec: ModelSpec, flight: str, request: Mapping[str, Any] | None) -> list[Arrival]:
@@ -167,7 +169,7 @@ class Governor:
         if current is None or current.id != flight:
             return []
         return [
-            Arrival(one.dataset, one.version, one.rows) for one in self._versions(spec) if one.version <= current.seen
+            Arrival(one.dataset, one.version, one.rows) for one in self._versions(spec) if one.version <= current.latest
         ]
 
     def _explain(self, run: str, failure: Mapping[str, Any]) -> Failure:

@@ -18,7 +18,8 @@ TRAINED = "TRAINED"
 
 @dataclass(frozen=True)
 class Flight:
-    """The one training of a model that is under way. `seen` dataset versions were known when it was asked for.
+    """The one training of a model that is under way. When it was asked for, `seen` dataset versions up to number
+    `latest` were known.
 
     `id` names the execution, the run and its workspace.
     """
@@ -26,6 +27,7 @@ class Flight:
     id: str
     model: str
     seen: int
+    latest: int
     settle_seconds: int
     reason: str
     at: str
@@ -77,23 +79,29 @@ class Triggers:
         item = self.items.get(_pk(model), FLIGHT)
         if item is None:
             return None
-        return Flight(**{name: item[name] for name in ("id", "model", "seen", "settle_seconds", "reason", "at")})
+        return Flight(
+            **{name: item[name] for name in ("id", "model", "seen", "latest", "settle_seconds", "reason", "at")}
+        )
 
-    def take_off(self, model: str, *, seen: int, settle_seconds: int, reason: str, at: datetime) -> Flight | None:
+    def take_off(
+        self, model: str, *, seen: int, latest: int, settle_seconds: int, reason: str, at: datetime
+    ) -> Flight | None:
         """Take the model's one flight; None when another was faster.
 
         The number in the id counts the model's flights. The digest keeps a new environment of the same name from
         reusing execution names, which Step Functions remembers for 90 days.
         """
         head = self.items.get(_pk(model), "HEAD")
-        latest = int(head["latest"]) if head else 0
-        digest = hashlib.sha256(f"{model} {latest + 1} {reason} {at.isoformat()}".encode()).hexdigest()[:8]
-        flight = Flight(f"{model}-{latest + 1:06d}-{digest}", model, seen, settle_seconds, reason, at.isoformat())
-        counted = ("latest = :latest", {":latest": latest}) if head else (ABSENT, None)
+        flights = int(head["flights"]) if head else 0
+        digest = hashlib.sha256(f"{model} {flights + 1} {reason} {at.isoformat()}".encode()).hexdigest()[:8]
+        flight = Flight(
+            f"{model}-{flights + 1:06d}-{digest}", model, seen, latest, settle_seconds, reason, at.isoformat()
+        )
+        counted = ("flights = :flights", {":flights": flights}) if head else (ABSENT, None)
         try:
             self.items.transact(
                 self.items.put_action({"pk": _pk(model), "sk": FLIGHT, **flight.__dict__}, ABSENT),
-                self.items.update_action(_pk(model), "HEAD", {"latest": latest + 1}, *counted),
+                self.items.update_action(_pk(model), "HEAD", {"flights": flights + 1}, *counted),
             )
         except ConditionFailed:
             return None
@@ -110,16 +118,16 @@ class Triggers:
     # ---- what was trained
 
     def trained(self, model: str) -> int:
-        """The last dataset version that a finished training saw; 0 before the first."""
+        """How many dataset versions the last finished training saw; 0 before the first."""
         item = self.items.get(_pk(model), TRAINED)
-        return int(item["version"]) if item else 0
+        return int(item["versions"]) if item else 0
 
-    def set_trained(self, model: str, version: int, flight: str) -> None:
-        """Remember what a finished training saw; it never goes back."""
-        changes = {"version": version, "flight": flight}
+    def set_trained(self, model: str, versions: int, flight: str) -> None:
+        """Remember how many dataset versions a finished training saw; the number never goes back."""
+        changes = {"versions": versions, "flight": flight}
         try:
             self.items.update(
-                _pk(model), TRAINED, changes, "attribute_not_exists(version) OR version < :new", {":new": version}
+                _pk(model), TRAINED, changes, "attribute_not_exists(versions) OR versions < :new", {":new": versions}
             )
         except ConditionFailed:
             return

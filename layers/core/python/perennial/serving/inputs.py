@@ -41,7 +41,7 @@ _SHOWN = 40
 class Input:
     """One input of the model. `datatype` is its v2 datatype, `accepted` those it may arrive in.
 
-    `cell` is the array [1, 1] of a one-row request, kept between requests because a fresh one costs as much as its checks.
+    `cell` is the array [1, 1] of a one-row request, kept between requests: a fresh one costs as much as its checks.
     """
 
     __slots__ = ("_fillers", "accepted", "cell", "datatype", "name", "tensor")

@@ -32,13 +32,15 @@ class Predictor:
         """Load a verified bundle. Raises BundleInvalid when graph and signature do not fit each other."""
         self.signature: Signature = parse_signature(bundle.signature)
         if self.signature.model != bundle.model:
-            raise BundleInvalid(f"signature.json is of model {self.signature.model!r}, the manifest of {bundle.model!r}")
+            raise BundleInvalid(
+                f"signature.json is of model {self.signature.model!r}, the manifest of {bundle.model!r}"
+            )
         try:
             self.inputs: tuple[Input, ...] = tuple(make_input(**one) for one in self.signature.inputs)
         except ValueError as error:
             raise BundleInvalid(f"signature.json: {error}") from error
         self._session, self._faults = _open(bundle.graph)
-        # the session below onnxruntime's Python layer, which checks names again that are checked here: an eighth of a run
+        # the session below onnxruntime's Python layer, which checks the names that are checked here: an eighth of a run
         self._run = getattr(self._session, "_sess", self._session).run
         self._output = [self.signature.graph_output]
         self._width = len(self.signature.classes or (0,))
@@ -69,9 +71,7 @@ class Predictor:
     def _check_graph(self) -> None:
         """Inputs and outputs of the graph are those of the signature, in name and element type."""
         found = {one.name: one.type for one in self._session.get_inputs()}
-        wanted = {
-            one.tensor: "tensor(string)" if one.cell.dtype == object else "tensor(float)" for one in self.inputs
-        }
+        wanted = {one.tensor: "tensor(string)" if one.cell.dtype == object else "tensor(float)" for one in self.inputs}
         if found != wanted:
             wrong = sorted(name for name in found.keys() | wanted.keys() if found.get(name) != wanted.get(name))
             raise BundleInvalid(

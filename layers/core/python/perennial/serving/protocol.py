@@ -70,9 +70,7 @@ class Reader:
             self._prepared.learn(text, wanted)
         return Request(client_id, rows, Columns.of(values), feeds, wanted)
 
-    def _tensors(
-        self, listed: Any, binary: memoryview | None
-    ) -> tuple[int, dict[str, list[Any]], dict[str, Array]]:
+    def _tensors(self, listed: Any, binary: memoryview | None) -> tuple[int, dict[str, list[Any]], dict[str, Array]]:
         if type(listed) is not list or not listed:
             raise RequestRefused("inputs must be a list of one tensor per input of the model")
         columns: dict[str, list[Any]] = {}

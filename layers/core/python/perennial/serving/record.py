@@ -3,9 +3,9 @@
     {"record": "prediction", "model", "version", "lambda_version", "id", "ids", "first", "at", "rows",
      "inputs": {name: [...]}, "outputs": {"prediction": [...], "probability": [[...]...]}, "score_us", "cold"}
 
-Every list has `rows` elements; element i is the row whose prediction id is `<ids>-<first + i>`. `id` is Lambda's request
-id. A request too large for one log event becomes several lines with the same `ids`, so no row is lost; should a single
-row be too large, its inputs are left out and the line says `"shortened": true`.
+Every list has `rows` elements; element i is the row whose prediction id is `<ids>-<first + i>`. `id` is Lambda's
+request id. A request too large for one log event becomes several lines with the same `ids`, so no row is lost; should a
+single row be too large, its inputs are left out (null) and the line says `"shortened": true`.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class Moment:
 
 
 class Columns(NamedTuple):
-    """Columns of a record: as JSON, and by name for when they have to be cut (None for a single row, which cannot be)."""
+    """Columns of a record: as JSON, and by name for when they have to be cut (None: a single row never is)."""
 
     json: str
     values: Mapping[str, Sequence[Any]] | None

@@ -1,12 +1,12 @@
-"""Replies: API Gateway's payload format 2.0 around the Open Inference Protocol v2."""
+"""Inference replies of the Open Inference Protocol v2, as JSON or JSON followed by binary tensors."""
 
 from __future__ import annotations
 
 import base64
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from perennial.serving.envelope import JSON_TYPE, Reply
 from perennial.serving.errors import RequestRefused
 from perennial.serving.predictor import Scores
 from perennial.serving.protocol import Request
@@ -16,20 +16,6 @@ from perennial.serving.tensors import encode_tensor
 
 # What Lambda lets out, less room for the envelope around the body.
 MAX_REPLY_BYTES = 6 * 1024 * 1024 - 4096
-_JSON = {"content-type": "application/json"}
-
-Reply = dict[str, Any]
-
-
-def json_reply(status: int, value: Any, headers: Mapping[str, str] | None = None) -> Reply:
-    """A reply with a JSON body."""
-    body = json.dumps(value, allow_nan=False)
-    return {"statusCode": status, "headers": {**_JSON, **(headers or {})}, "body": body, "isBase64Encoded": False}
-
-
-def error_reply(status: int, message: str, headers: Mapping[str, str] | None = None) -> Reply:
-    """The protocol's error body."""
-    return json_reply(status, {"error": message}, headers)
 
 
 class Answer(NamedTuple):
@@ -131,7 +117,7 @@ def _plain(body: str) -> Reply:
     # the body travels as a string within JSON, where a quote takes two bytes
     if len(body) > MAX_REPLY_BYTES // 2 and len(body) + body.count('"') + body.count("\\") > MAX_REPLY_BYTES:
         raise _too_large()
-    return {"statusCode": 200, "headers": _JSON, "body": body, "isBase64Encoded": False}
+    return {"statusCode": 200, "headers": JSON_TYPE, "body": body, "isBase64Encoded": False}
 
 
 def _binary(body: str, binaries: Sequence[bytes]) -> Reply:

@@ -2,9 +2,9 @@
 
     POST /v2/models/<model>[/versions/<version>]/infer      GET …/ready      GET … (metadata)
 
-`Service.handle` takes API Gateway's payload format 2.0 and returns a reply of the same. It is the hot path: an event in,
-a reply and a record line out, and nothing on the way that one row does not need. A rollout that tries golden rows adds
-`"smoke": true` to its event, which API Gateway never does.
+`Service.handle` takes API Gateway's payload format 2.0 and returns a reply of the same. It is the hot path: an event
+in, a reply and a record line out, and nothing on the way that one row does not need. A rollout that tries golden rows
+adds `"smoke": true` to its event, which API Gateway never does.
 """
 
 from __future__ import annotations
@@ -19,14 +19,15 @@ from uuid import uuid4
 
 from perennial.errors import BundleInvalid
 from perennial.serving.bundle import MANIFEST, Bundle, verify
+from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import ModelFault, RequestRefused
 from perennial.serving.predictor import Predictor
 from perennial.serving.protocol import Reader
 from perennial.serving.record import Moment, dumps, lines
-from perennial.serving.reply import Answers, Reply, error_reply, json_reply
+from perennial.serving.reply import Answers
 
 Event = Mapping[str, Any]
-_NOWHERE: dict[str, str] = {}
+_NOWHERE: Event = {}
 
 
 class Service:
@@ -60,8 +61,8 @@ class Service:
 
     def handle(self, event: Event, request_id: str) -> Reply:
         """The reply to one request; `request_id` is Lambda's. What the caller did wrong is a 4xx, never raised."""
-        context = event.get("requestContext") or _NOWHERE
-        now = context.get("timeEpoch") or int(time.time() * 1000)
+        context: Event = event.get("requestContext") or _NOWHERE
+        now: int = context.get("timeEpoch") or int(time.time() * 1000)
         path = event.get("rawPath", "")
         route = self._routes.get(path)
         try:
@@ -158,7 +159,7 @@ def open_service(
 ) -> Service | Unavailable:
     """The service of the bundle in `directory`; Unavailable (503) when there is none or it may not be served."""
     write = write or _stdout
-    if not os.path.lexists(os.path.join(directory, MANIFEST)):  # noqa: PTH110, PTH118 (no Path for one question)
+    if not os.path.lexists(os.path.join(directory, MANIFEST)):  # noqa: PTH118 (no Path for one question)
         return Unavailable(503, "no model yet: this function waits for its first rollout")
     try:
         return Service(verify(directory), lambda_version, write)

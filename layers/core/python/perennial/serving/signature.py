@@ -74,7 +74,11 @@ def parse_signature(content: bytes) -> Signature:
 def _classes(task: str, classes: Any) -> tuple[Any, ...] | None:
     if task == "regression":
         return None
-    if not isinstance(classes, list) or len(classes) < 2 or not all(type(c) in {str, int, float, bool} for c in classes):
+    if (
+        not isinstance(classes, list)
+        or len(classes) < 2
+        or not all(type(c) in {str, int, float, bool} for c in classes)
+    ):
         raise BundleInvalid("signature.json: classes must list at least two labels")
     if len({type(c) is bool for c in classes}) > 1 or len({type(c) is str for c in classes}) > 1:
         raise BundleInvalid("signature.json: classes must be all text, all numbers or all booleans")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,16 @@ class Objects:
         extra = {"ExtraArgs": {"VersionId": version_id}} if version_id else {}
         with translated(f"get s3://{self.bucket}/{key}"):
             client("s3").download_file(self.bucket, key, str(path), **extra)
+
+    def fetch(self, key: str, path: Path, etag: str, version_id: str | None = None) -> None:
+        """Write the object to `path` as it was when it had this `etag`.
+
+        Raises ObjectMissing, and ConditionFailed when the object has been overwritten since.
+        """
+        extra = {"VersionId": version_id} if version_id else {"IfMatch": etag}
+        with translated(f"get s3://{self.bucket}/{key}"), path.open("wb") as file:
+            body = client("s3").get_object(Bucket=self.bucket, Key=key, **extra)["Body"]
+            shutil.copyfileobj(body, file, 1024 * 1024)
 
     def get_json(self, key: str) -> Any:
         """The object parsed as JSON. Raises ObjectMissing."""

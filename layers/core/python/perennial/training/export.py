@@ -113,4 +113,3 @@ def _rename(graph: Any) -> None:
             if name:
                 names[name] = f"_t{index}_{place}"
                 node.output[place] = names[name]
-

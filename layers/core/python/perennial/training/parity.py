@@ -29,8 +29,8 @@ def check_parity(
 ) -> dict[str, Any]:
     """Compare graph and pipeline on all rows of `frame` up to 10,000 (then as many, evenly spaced) and on all probes.
 
-    Returns the evidence (JSON). Raises ParityFailed naming the worst row and what it probes when a probability differs by
-    more than 1e-6, or a regression by more than 1e-5 × max(1, sd of the label).
+    Returns the evidence (JSON). Raises ParityFailed naming the worst row and what it probes when a probability differs
+    by more than 1e-6, or a regression by more than 1e-5 × max(1, sd of the label).
     """
     chosen = np.unique(np.linspace(0, len(frame) - 1, min(REAL_ROWS, len(frame))).astype(int))
     probes = probes_of(pipeline, features, frame)

@@ -124,9 +124,7 @@ def _preparation(
         steps.append(("number", _numbers(algorithm, linear=linear), numbers))
     if categories and linear:
         frequent = [_frequent(frame[name].to_numpy()) for name in categories]
-        encoder = OneHotEncoder(
-            categories=frequent, handle_unknown="ignore", sparse_output=False, dtype=np.float32
-        )
+        encoder = OneHotEncoder(categories=frequent, handle_unknown="ignore", sparse_output=False, dtype=np.float32)
         steps.append(("category", encoder, categories))
     elif categories:
         unknown = np.nan if algorithm == "hist_gradient_boosting" else -1

@@ -106,9 +106,7 @@ def _split_probes(pipeline: Pipeline, order: Sequence[Feature], splits: Splits, 
     return Probes(pd.concat(frames, ignore_index=True), what, names)
 
 
-def _on_path(
-    feature: Feature, base: Array, splits: Splits, place: int, categories: dict[str, Array]
-) -> Array:
+def _on_path(feature: Feature, base: Array, splits: Splits, place: int, categories: dict[str, Array]) -> Array:
     """The base values where they lie in lower < x <= upper, else the nearest value that does."""
     lower, upper = splits.lower[:, place], splits.upper[:, place]
     if feature.kind == "category":
@@ -140,7 +138,7 @@ def _beside(feature: Feature, word: str, floors: Array, known: Array | None) -> 
 
 
 def _decode(codes: Array, base: Array, keep: Array, known: Array | None) -> Array:
-    """Prepared values back to what a request holds: float32, or the category of an ordinal (unseen when it has none)."""
+    """Prepared values back to what a request holds: float32, or the category of an ordinal (unseen: none has it)."""
     if known is None:
         narrow: Array = codes.astype(np.float32)
         narrow[~np.isfinite(narrow)] = np.nan

@@ -1,48 +1,73 @@
-"""One training run: request in, candidate bundle in its workspace out."""
+"""One training: a request in, a candidate in its workspace `staging/<run>/` out."""
 
 from __future__ import annotations
 
-import io
-import logging
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 from sklearn.pipeline import Pipeline
+from threadpoolctl import threadpool_limits
 
 from perennial.catalog.load import Catalog
 from perennial.catalog.model import ModelSpec
-from perennial.evaluation.metrics import point_metrics
+from perennial.errors import TrainingDataInvalid
+from perennial.evaluation.blocks import blocks_of
+from perennial.evaluation.holdout import write_holdout
+from perennial.evaluation.metrics import Scored, points
+from perennial.evaluation.scoring import Graph
 from perennial.storage.objects import Objects
-from perennial.training.data import Feature, Rows, features_of, read_table, to_rows
+from perennial.training.data import Rows, read_versions, to_rows
 from perennial.training.export import export
-from perennial.training.parity import PROBABILITY_TOLERANCE, REGRESSION_TOLERANCE, UNSEEN, check_parity
-from perennial.training.pipeline import build_pipeline
-from perennial.training.record import code_sha256, environment
-from perennial.training.scoring import by_name, open_graph, score
-from perennial.training.split import days_of, holdout_mask
+from perennial.training.features import Feature, features_of, signature
+from perennial.training.golden import golden
+from perennial.training.parity import check_parity
+from perennial.training.pipeline import fit
+from perennial.training.provenance import surroundings
+from perennial.training.request import TrainRequest
+from perennial.training.scoring import score
+from perennial.training.split import Split, split
 
-log = logging.getLogger("perennial.train")
+Progress = Callable[[str], None]
 
-LABEL, DAY, TIME = "__label__", "__day__", "__time__"
-GOLDEN_ROWS = 20
+
+@dataclass
+class Clock:
+    """Seconds per step, and a line in the log as each begins."""
+
+    progress: Progress
+    seconds: dict[str, float] = field(default_factory=dict)
+    _name: str = ""
+    _since: float = 0.0
+
+    def step(self, name: str, line: str) -> None:
+        """The step before ends, `name` begins."""
+        self.stop()
+        self._name, self._since = name, time.monotonic()
+        self.progress(line)
+
+    def stop(self) -> None:
+        """The current step ends."""
+        if self._name:
+            self.seconds[self._name] = round(time.monotonic() - self._since, 3)
+            self._name = ""
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted, converted and checked model."""
+    """A fitted and converted model that passed the parity gate."""
 
+    features: list[Feature]
+    split: Split
     pipeline: Pipeline
     model: bytes
-    features: list[Feature]
-    train: Rows
-    holdout: Rows
     parity: dict[str, Any]
+
+    @property
+    def classes(self) -> list[Any] | None:
+        """The labels of the classes in the order of the graph's output."""
+        return self.split.train.classes
 
 
 def workspace(run: str) -> str:
@@ -50,129 +75,120 @@ def workspace(run: str) -> str:
     return f"staging/{run}/"
 
 
-def train(request: dict[str, Any], catalog: Catalog, objects: Objects) -> dict[str, Any]:
-    """Train what the request names and write the workspace; the training record.
+def train(
+    request: TrainRequest, catalog: Catalog, objects: Objects, code_sha256: str, progress: Progress
+) -> dict[str, Any]:
+    """Train what the request names, write the workspace and return the training record (training.json).
 
-    Same request, same files: nothing that depends on time enters them but `seconds` of training.json. Raises
-    TrainingDataInvalid, ParityFailed.
+    The same request gives the same bytes, but for `seconds` in training.json. Raises TrainingDataInvalid, ParityFailed,
+    EstimatorUnknown, CatalogInvalid.
     """
-    started = time.monotonic()
-    spec = catalog.model(request["model"])
-    contract = catalog.contract(spec.dataset)
-    features = features_of(spec, contract)
-    columns = [
-        *dict.fromkeys([*spec.features, spec.label.column, *([contract.event_time] * bool(contract.event_time))])
-    ]
-    log.info("reading %d versions of %s", len(request["versions"]), spec.dataset)
-    table = read_table(objects, request["versions"], columns)
-    rows = to_rows(table, spec, features, contract.event_time)
-    candidate = fit(spec, features, rows)
-    record = _record(request, catalog, spec, candidate)
-    prefix = workspace(request["run"])
-    objects.put(prefix + "model.onnx", candidate.model)
-    objects.put(prefix + "holdout.parquet", _holdout(candidate))
-    objects.put_json(prefix + "signature.json", signature(spec, features, rows.classes))
-    objects.put_json(prefix + "golden.json", golden(spec, candidate))
-    record["seconds"] = round(time.monotonic() - started, 3)
-    objects.put_json(prefix + "training.json", record)
-    log.info("done in %.1f s: %s", record["seconds"], record["metrics"])
+    spec = catalog.model(request.model)
+    clock = Clock(progress)
+    # one thread: several would sum in another order, and gain little on a task of one or two cores
+    with threadpool_limits(limits=1):
+        candidate = prepare_candidate(spec, request, catalog, objects, clock)
+        clock.step("write", f"writing the candidate, a graph of {len(candidate.model)} bytes")
+        files, metrics = _describe(spec, candidate)
+    for name, body in files.items():
+        objects.put(workspace(request.run) + name, body)
+    for name, value in _documents(spec, candidate).items():
+        objects.put_json(workspace(request.run) + name, value)
+    record = _record(request, spec, candidate, metrics) | {
+        "catalog_sha256": catalog.sha256,
+        "code_sha256": code_sha256,
+        **surroundings(),
+    }
+    clock.stop()
+    objects.put_json(workspace(request.run) + "training.json", record | {"seconds": clock.seconds})
+    progress(f"done: {metrics}")
     return record
 
 
-def fit(spec: ModelSpec, features: list[Feature], rows: Rows) -> Candidate:
-    """Split, fit, convert, check. Raises TrainingDataInvalid, ParityFailed."""
-    mask = holdout_mask(rows, spec.train.split.holdout, spec.train.seed)
-    training, holdout = rows.take(~mask), rows.take(mask)
-    log.info("fitting %s on %d rows, %d held out", spec.train.algorithm, len(training.label), len(holdout.label))
-    pipeline = build_pipeline(spec, features).fit(training.features, training.label)
+def prepare_candidate(
+    spec: ModelSpec, request: TrainRequest, catalog: Catalog, objects: Objects, clock: Clock
+) -> Candidate:
+    """Read, split, fit, convert, check."""
+    if request.dataset != spec.dataset:
+        raise TrainingDataInvalid(
+            f"the request names dataset {request.dataset!r}, the model is made of {spec.dataset!r}"
+        )
+    contract = catalog.contract(spec.dataset)
+    features = features_of(spec, contract)
+    versions = request.ordered()
+    clock.step("read", f"reading {sum(version.rows for version in versions)} rows in {len(versions)} versions")
+    wanted = [*spec.features, spec.label.column, contract.event_time]
+    columns = [name for name in dict.fromkeys(wanted) if name is not None]
+    rows = to_rows(read_versions(objects, versions, columns), spec, features, contract.event_time)
+    sides = split(rows, spec.train.split.holdout, request.seed)
+    clock.step("fit", f"fitting {spec.train.algorithm} on {len(sides.train)} rows, {len(sides.holdout)} held out")
+    pipeline = fit(spec, features, sides.train.features, sides.train.label, request.seed)
+    clock.step("convert", "converting to ONNX")
     model = export(pipeline, features, spec.task)
-    log.info("converted to %d bytes of ONNX; checking parity", len(model))
-    evidence = check_parity(pipeline, model, features, training.features, training.label, spec.task)
-    return Candidate(pipeline, model, features, training, holdout, evidence)
+    clock.step("parity", "checking that the graph predicts what the pipeline predicts")
+    evidence = check_parity(pipeline, model, features, sides.train.features, sides.train.label, spec.task)
+    return Candidate(features, sides, pipeline, model, evidence)
 
 
-def signature(spec: ModelSpec, features: Sequence[Feature], classes: list[Any] | None) -> dict[str, Any]:
-    """What the graph takes and answers, in the protocol's words."""
-    inputs = [
-        {
-            "name": feature.name,
-            "datatype": feature.datatype,
-            "kind": feature.kind,
-            "tensor": feature.name,
-            "element": "string" if feature.kind == "category" else "float",
-        }
-        for feature in features
-    ]
-    return {"model": spec.name, "task": spec.task, "label": spec.label.column, "inputs": inputs, "classes": classes}
+def _describe(spec: ModelSpec, candidate: Candidate) -> tuple[dict[str, bytes], dict[str, float]]:
+    """The workspace's binary files, and the metrics on the held-out rows."""
+    held = candidate.split.holdout
+    columns = {feature.name: held.features[feature.tensor].to_numpy() for feature in candidate.features}
+    answers = score(Graph(candidate.model), held.features)
+    days = None if held.time is None else held.time.astype("datetime64[D]")
+    metrics = points(spec.task, Scored(held.label, answers, blocks_of(days, len(held))))
+    return {"model.onnx": candidate.model, "holdout.parquet": write_holdout(columns, held.label, held.time)}, metrics
 
 
-def golden(spec: ModelSpec, candidate: Candidate) -> dict[str, Any]:
-    """Up to 20 held-out rows with the graph's answers; the last two have a missing value and an unseen category."""
-    count = min(GOLDEN_ROWS, len(candidate.holdout.label))
-    chosen = np.linspace(0, len(candidate.holdout.label) - 1, count).astype(int)
-    frame = candidate.holdout.features.iloc[chosen].reset_index(drop=True).copy()
-    for feature in candidate.features:
-        last = count - 2 if feature.kind != "category" else count - 1
-        frame.loc[last, feature.tensor] = UNSEEN if feature.kind == "category" else np.nan
-    outputs = score(open_graph(candidate.model), by_name(frame, candidate.features))
-    rows = [
-        {feature.name: _plain(frame[feature.tensor].iloc[index], feature) for feature in candidate.features}
-        for index in range(count)
-    ]
-    scale = REGRESSION_TOLERANCE * max(1.0, float(np.std(candidate.train.label)))
-    tolerance = scale if spec.task == "regression" else PROBABILITY_TOLERANCE
-    return {"rows": rows, "outputs": [[float(value) for value in row] for row in outputs], "tolerance": tolerance}
-
-
-def _plain(value: Any, feature: Feature) -> Any:
-    if feature.kind == "category":
-        return value or None
-    if np.isnan(value):
-        return None
-    if feature.kind == "boolean":
-        return bool(value)
-    return int(value) if feature.datatype == "INT64" else float(value)
-
-
-def _holdout(candidate: Candidate) -> bytes:
-    """The held-out rows as the graph takes them, with label, block and time."""
-    held = candidate.holdout
-    columns: dict[str, Any] = {
-        name: pa.array(values, type=pa.string() if values.dtype == object else pa.float32(), from_pandas=False)
-        for name, values in by_name(held.features, candidate.features).items()
-    }
-    columns |= {LABEL: pa.array(held.label), DAY: pa.array(days_of(held))}
-    if held.time is not None:
-        columns[TIME] = pa.array(held.time)
-    sink = io.BytesIO()
-    pq.write_table(pa.table(columns), sink, compression="zstd")
-    return sink.getvalue()
-
-
-def _record(request: dict[str, Any], catalog: Catalog, spec: ModelSpec, candidate: Candidate) -> dict[str, Any]:
-    held = candidate.holdout
-    scores = score(open_graph(candidate.model), by_name(held.features, candidate.features))
-    split: dict[str, Any] = {"by": "hash" if held.time is None else "time", "holdout": spec.train.split.holdout}
-    if held.time is not None:
-        split |= {"first_held_out": str(pd.Timestamp(held.time.min())), "last": str(pd.Timestamp(held.time.max()))}
+def _documents(spec: ModelSpec, candidate: Candidate) -> dict[str, Any]:
     return {
-        "run": request["run"],
-        "model": spec.name,
-        "dataset": spec.dataset,
-        "datasets": [
-            {"dataset": spec.dataset, **{name: v[name] for name in ("version", "content_sha256", "rows")}}
-            for v in request["versions"]
-        ],
-        "algorithm": spec.train.algorithm,
-        "params": {name: str(v) for name, v in sorted(candidate.pipeline.named_steps["model"].get_params().items())},
-        "features": [feature.name for feature in candidate.features],
-        "label": spec.label.model_dump(),
-        "seed": spec.train.seed,
-        "split": split,
-        "rows": {"train": len(candidate.train.label), "holdout": len(held.label)},
-        "metrics": point_metrics(spec.task, held.label, scores),
-        "parity": candidate.parity,
-        "catalog_sha256": catalog.sha256,
-        "code_sha256": code_sha256(),
-        **environment(),
+        "signature.json": signature(spec, candidate.features, candidate.classes),
+        "golden.json": golden(Graph(candidate.model), candidate.features, candidate.split.holdout.features),
     }
+
+
+def _record(request: TrainRequest, spec: ModelSpec, candidate: Candidate, metrics: dict[str, float]) -> dict[str, Any]:
+    sides = candidate.split
+    return {
+        "run": request.run,
+        "model": spec.name,
+        "task": spec.task,
+        "algorithm": spec.train.algorithm,
+        "params": _params(candidate.pipeline),
+        "iterations": _iterations(candidate.pipeline),
+        "seed": request.seed,
+        "label": spec.label.model_dump(),
+        "classes": _class_rows(sides.train),
+        "features": [feature.name for feature in candidate.features],
+        "split": sides.evidence,
+        "rows": {"train": len(sides.train), "holdout": len(sides.holdout)},
+        "metrics": metrics,
+        "parity": candidate.parity,
+        "datasets": [
+            {"dataset": request.dataset, "version": one.version, "content_sha256": one.content_sha256, "rows": one.rows}
+            for one in request.ordered()
+        ],
+        "as_of": request.as_of.isoformat(),
+        "reason": request.reason,
+    }
+
+
+def _params(pipeline: Pipeline) -> dict[str, Any]:
+    """The estimator's parameters, defaults included, as JSON."""
+    found = pipeline.named_steps["model"].get_params()
+    plain = (str, int, float, bool, type(None))
+    return {name: value if isinstance(value, plain) else str(value) for name, value in sorted(found.items())}
+
+
+def _iterations(pipeline: Pipeline) -> int | None:
+    """How many steps an iterative fit took (its limit is in the parameters: as many means that it did not converge)."""
+    found = getattr(pipeline.named_steps["model"], "n_iter_", None)
+    if found is None:
+        return None
+    return max(int(count) for count in found) if hasattr(found, "__len__") else int(found)
+
+
+def _class_rows(train: Rows) -> dict[str, int] | None:
+    if train.classes is None:
+        return None
+    return {str(value): int((train.label == code).sum()) for code, value in enumerate(train.classes)}

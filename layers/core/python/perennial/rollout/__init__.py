@@ -1,0 +1,1 @@
+"""Rollout: a registered version goes live, or everything goes back."""
