@@ -46,16 +46,6 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
         target.write_bytes(content)
 
 
-def function_code(name: str) -> Path:
-    """The folder of a light stage's code."""
-    folder = ROOT / "functions" / name
-    if not (folder / "handler.py").is_file():  # TODO(remove once every stage is there)
-        return stage(
-            f"{name}-missing", {"handler.py": "def lambda_handler(event, context):\n    raise NotImplementedError\n"}
-        )
-    return folder
-
-
 def predict_layer() -> Path:
     """The predict handler as a layer (`python/predict/…`), without the bootstrap code that the functions start with."""
     source = ROOT / "functions" / "predict"

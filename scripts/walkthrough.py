@@ -20,10 +20,13 @@ from itertools import groupby
 from pathlib import Path
 from typing import Any
 
+from boto3.exceptions import Boto3Error
+from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sklearn.metrics import roc_auc_score
 
 from infra.synth import synthesize
+from perennial.errors import PerennialError
 from scripts.cli import local
 from scripts.cli.deployment import Deployment
 from scripts.cli.output import Failure, console, errors, table
@@ -65,7 +68,7 @@ def main() -> int:
         shutil.rmtree(workdir, ignore_errors=True)
         _run(report, workdir, options.port)
         report.ok = True
-    except (Failure, AssertionError) as error:
+    except (Failure, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
         report.error = str(error)
         errors.print(f"[bold red]demo failed:[/] {error}", soft_wrap=True)
     finally:

@@ -18,6 +18,7 @@ from infra.constructs.dead_letters import EVENT_AGE, LAMBDA_RETRIES
 from infra.constructs.layer_set import architecture, runtime
 from infra.constructs.log_group import StageLogGroup
 from infra.environment import Environment
+from infra.layers import ROOT
 from perennial.settings import Settings
 
 
@@ -77,7 +78,7 @@ class StageFunction(Construct):
                 "Function",
                 runtime=runtime(environment),
                 handler="handler.lambda_handler",
-                code=lambda_.Code.from_asset(str(assets.function_code(stage)), exclude=assets.EXCLUDED),
+                code=lambda_.Code.from_asset(str(ROOT / "functions" / stage), exclude=assets.EXCLUDED),
                 layers=list(layers),
                 **common,
             )

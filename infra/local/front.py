@@ -19,6 +19,7 @@ from moto.s3.models import FakeBucket
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug import Request, Response
 
+from infra.local import bucket_policies
 from infra.local.context import Service
 
 SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/]*/([^/]+)/aws4_request")
@@ -46,6 +47,7 @@ def prepare_moto(port: int) -> None:
     # S3 accepts a logging configuration and only then fails to deliver if the target's policy forbids it; the policy
     # is a resource of its own that CloudFormation makes later
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda target_bucket, target_prefix: True)
+    bucket_policies.enforce()
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
 
 

@@ -47,6 +47,15 @@ def allows(
     return verdict
 
 
+def denies(policies: Sequence[Mapping[str, Any]], action: str, resource: str, context: Mapping[str, str]) -> bool:
+    """Whether a statement of these policies of a resource explicitly denies the call to everybody."""
+    statements = [statement for policy in policies for statement in _listed(policy.get("Statement"))]
+    return any(
+        statement.get("Effect") == "Deny" and _applies(statement, action, resource, context, "*")
+        for statement in statements
+    )
+
+
 def _listed(value: Any) -> list[Any]:
     if value is None:
         return []
@@ -103,10 +112,12 @@ _OPERATORS: dict[str, Callable[[str, str], bool]] = {
 
 def _holds(operator: str, key: str, wanted: Sequence[Any], context: Mapping[str, str]) -> bool:
     name, lenient = operator.removesuffix("IfExists"), operator.endswith("IfExists")
-    if name not in _OPERATORS:
+    if name != "Null" and name not in _OPERATORS:
         log.warning("condition operator %s is not imitated: its statement is taken not to apply", operator)
         return False
     value = context.get(key.lower())
+    if name == "Null":
+        return any((value is None) == (str(each).lower() == "true") for each in wanted)
     if value is None:
         return lenient or "Not" in name
     results = [_OPERATORS[name](value, str(each)) for each in wanted]

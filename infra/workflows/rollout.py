@@ -17,8 +17,8 @@ from infra.workflows.steps import NOW, REASON, Patience, call, path
 # Lambda takes seconds to a minute to prepare a version; asking is cheap.
 PREPARING = Duration.seconds(5)
 
-# The function is still taking its last change (409), or its version not yet calls: 2+4+8+16 = 30 seconds at most.
-NOT_YET_ACTIVE = Patience(errors=("PublishPending",), first=2, times=4, longest=16)
+# The function is still taking its last change: 5+10+20+40+60+60 = 195 seconds at most, three times what Lambda needs.
+NOT_YET_ACTIVE = Patience(errors=("PublishPending",), first=5, times=6, longest=60)
 
 _NOTHING = sfn.JsonPath.string_to_json("null")
 

@@ -6,6 +6,7 @@ import os
 import sys
 
 import typer
+from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perennial.errors import PerennialError
@@ -40,7 +41,7 @@ def main() -> None:
     """Run a verb; a failure is told in a line and ends with status 1, a defect keeps its traceback."""
     try:
         app()
-    except (Failure, PerennialError, ClientError, BotoCoreError) as error:
+    except (Failure, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
         errors.print(f"[bold red]perennial:[/] {error}", markup=True, soft_wrap=True)
         sys.exit(1)
     except BrokenPipeError:

@@ -112,31 +112,37 @@ def test_of_many_concurrent_conditional_writes_one_wins(cloud: Cloud) -> None:
     )
     wins: list[str] = []
 
+    def put_item(turn: int) -> None:
+        dynamodb.put_item(
+            TableName="race", Item={"pk": {"S": str(turn)}}, ConditionExpression="attribute_not_exists(pk)"
+        )
+
+    def put_object(turn: int) -> None:
+        s3.put_object(Bucket="race", Key=str(turn), Body=b"x", IfNoneMatch="*")
+
     def compete(barrier: threading.Barrier, turn: int) -> None:
         barrier.wait()
-        for name, write in (
-            (
-                "item",
-                lambda: dynamodb.put_item(
-                    TableName="race", Item={"pk": {"S": str(turn)}}, ConditionExpression="attribute_not_exists(pk)"
-                ),
-            ),
-            ("object", lambda: s3.put_object(Bucket="race", Key=str(turn), Body=b"x", IfNoneMatch="*")),
-        ):
+        for name, write in (("item", put_item), ("object", put_object)):
             try:
-                write()
+                write(turn)
                 wins.append(f"{name}{turn}")
             except ClientError as error:
                 assert error.response["ResponseMetadata"]["HTTPStatusCode"] in {400, 409, 412}
 
-    for turn in range(5):
-        barrier = threading.Barrier(6)
-        threads = [threading.Thread(target=compete, args=(barrier, turn)) for _ in range(6)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    assert sorted(wins) == sorted([f"{name}{turn}" for name in ("item", "object") for turn in range(5)])
+    # threads that change places at nearly every instruction meet between the check and the write
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for turn in range(20):
+            barrier = threading.Barrier(8)
+            threads = [threading.Thread(target=compete, args=(barrier, turn)) for _ in range(8)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join()
+    finally:
+        sys.setswitchinterval(usual)
+    assert sorted(wins) == sorted([f"{name}{turn}" for name in ("item", "object") for turn in range(20)])
 
 
 def test_a_caller_is_told_who_it_is(cloud: Cloud) -> None:
@@ -159,7 +165,7 @@ def test_a_caller_is_told_who_it_is(cloud: Cloud) -> None:
     ],
 )
 def test_the_service_is_the_one_that_the_request_is_signed_for(url: str, header: str, service: str) -> None:
-    assert service_of(Request(EnvironBuilder(url, headers={"Authorization": header}).get_environ())) == service
+    assert service_of(Request(EnvironBuilder(url, headers=[("Authorization", header)]).get_environ())) == service
 
 
 def test_a_taken_port_is_named_with_what_to_do() -> None:

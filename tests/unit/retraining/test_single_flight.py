@@ -176,7 +176,7 @@ class World(RuleBasedStateMachine):
 def test_never_two_flights_and_nothing_lost(examples: int, steps: int) -> None:
     with fresh_account() as account:
         World.tower_of_all = tower_in(account)
-        run_state_machine_as_test(  # type: ignore[no-untyped-call]
+        run_state_machine_as_test(
             World,
             settings=settings(
                 max_examples=examples,

@@ -32,7 +32,7 @@ def count_days(days: Counter[int], typed: pa.Array) -> None:
 def profile(contract: Contract, paths: list[Path], days: Counter[int]) -> dict[str, Any]:
     """The profile as JSON: `rows`, `days` (day → rows), `columns` (name → type, count, nulls, min, max).
 
-    Bounds are numbers, ISO 8601 text for dates and timestamps, and absent for texts and booleans: no personal data here.
+    Bounds are numbers, ISO 8601 text for dates and timestamps, absent for texts and booleans: no personal data here.
     """
     footers = [pq.read_metadata(path) for path in paths]
     return {

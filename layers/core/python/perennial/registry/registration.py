@@ -1,75 +1,109 @@
-"""From a run's workspace to an immutable model directory and a version of the registry."""
+"""From a run's workspace to a registered version: a directory in S3, sealed by its manifest, then an entry."""
 
 from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial.registry.mlflow_format import directory
+from perennial.errors import BundleInvalid, ObjectMissing
+from perennial.governance.lineage import lineage_event
+from perennial.registry.mlflow_model import mlflow_files
 from perennial.registry.models import DatasetUse, ModelVersion
 from perennial.registry.registry import Registry
-from perennial.serving.bundle import manifest
+from perennial.serving.bundle import MANIFEST, manifest
+from perennial.serving.graph import refuse_external_data
 from perennial.storage.objects import Objects, canonical_json
 
-CARRIED = ("model.onnx", "signature.json", "golden.json", "training.json", "evaluation.json")
+# as the run left them
+COPIED = ("model.onnx", "signature.json", "golden.json", "training.json", "evaluation.json")
+
+
+@dataclass(frozen=True)
+class Workspace:
+    """What a run left under `staging/<run>/`."""
+
+    files: Mapping[str, bytes]
+    request: Mapping[str, Any]
+
+    def json(self, name: str) -> Any:
+        """One of its JSON files."""
+        return json.loads(self.files[name])
 
 
 def register(model: str, run: str, at: datetime, objects: Objects, registry: Registry) -> ModelVersion:
-    """Write the model directory, its manifest last, and record the version; repeated, it finds what it wrote.
+    """The registered version of a run. One whose gates failed is registered as refused: kept, and never deployed.
 
-    A candidate that failed its gates is registered as refused. Raises ObjectMissing when the workspace is incomplete.
+    The manifest is written last and never again, so a directory with a manifest is whole. A repetition returns the
+    version; after a crash it goes on where the first call ended, under the same number and time. Raises ObjectMissing
+    when the workspace is incomplete, BundleInvalid when it is another run's or its graph may not be served.
     """
+    known = registry.of_run(model, run)
+    if known is not None and known.state != "registering":
+        return known
+    workspace = read_workspace(model, run, objects)
     claimed = registry.claim(model, run, at)
-    if claimed.state != "registering":
-        return claimed
-    # a retry at a later time writes the same bytes
-    version, prefix, at = claimed.version, claimed.prefix, claimed.at
-    files = {name: objects.get(f"staging/{run}/{name}") for name in CARRIED}
-    training, evaluation = json.loads(files["training.json"]), json.loads(files["evaluation.json"])
-    graph = hashlib.sha256(files["model.onnx"]).hexdigest()
-    files["lineage.json"] = canonical_json(_lineage(model, version, run, at, training, graph))
-    signature = json.loads(files["signature.json"])
-    files |= directory(run=run, at=at, signature=signature, training=training, graph_sha256=graph)
-    for name, body in sorted(files.items()):
-        objects.put(prefix + name, body)
-    listed = manifest(model, version, files)
-    objects.put(prefix + "manifest.json", listed, "application/json")
-    completed = claimed.model_copy(
+    version = _described(claimed, workspace)
+    sealed = _seal(version, workspace, objects)
+    version = version.model_copy(update={"sha256": hashlib.sha256(sealed).hexdigest()})
+    registry.complete(version)
+    return version
+
+
+def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
+    """The workspace of a run, checked before a number is spent on it. Raises ObjectMissing, BundleInvalid."""
+    prefix = f"staging/{run}/"
+    workspace = Workspace(
+        {name: objects.get(prefix + name) for name in COPIED}, objects.get_json(f"{prefix}request.json")
+    )
+    for name in ("training.json", "evaluation.json"):
+        found = workspace.json(name)
+        if (found["model"], found["run"]) != (model, run):
+            raise BundleInvalid(f"{prefix}{name} is of run {found['run']} of model {found['model']}")
+    refuse_external_data(workspace.files["model.onnx"])
+    return workspace
+
+
+def _described(claimed: ModelVersion, workspace: Workspace) -> ModelVersion:
+    training, evaluation = workspace.json("training.json"), workspace.json("evaluation.json")
+    return claimed.model_copy(
         update={
             "state": "registered" if evaluation["passed"] else "refused",
-            "metrics": {name: metric["value"] for name, metric in evaluation["metrics"].items()},
-            "sha256": hashlib.sha256(listed).hexdigest(),
-            "algorithm": training["algorithm"],
+            "metrics": {name: float(metric["value"]) for name, metric in sorted(evaluation["metrics"].items())},
+            "algorithm": training.get("algorithm"),
             "datasets": [DatasetUse.model_validate(one) for one in training["datasets"]],
         }
     )
-    registry.complete(completed)
-    return registry.get(model, version)
 
 
-def _lineage(
-    model: str, version: int, run: str, at: datetime, training: dict[str, Any], graph_sha256: str
-) -> dict[str, Any]:
-    """An OpenLineage run event (https://openlineage.io/spec): dataset versions in, model version out."""
-    inputs = [
-        {
-            "namespace": "perennial",
-            "name": one["dataset"],
-            "facets": {"version": {"datasetVersion": str(one["version"]), "content_sha256": one["content_sha256"]}},
-        }
-        for one in training["datasets"]
-    ]
-    facets = {"version": {"datasetVersion": str(version), "model_sha256": graph_sha256}}
-    output = {"namespace": "perennial", "name": f"models/{model}", "facets": facets}
+def _seal(version: ModelVersion, workspace: Workspace, objects: Objects) -> bytes:
+    """Write the directory of a version, manifest last; the bytes of its manifest."""
+    sealed = _manifest_of(version, objects)
+    if sealed is not None:
+        return sealed
+    files = directory(version, workspace, objects.bucket)
+    for name, body in sorted(files.items()):
+        objects.put(version.prefix + name, body)
+    objects.create(version.prefix + MANIFEST, manifest(version.model, version.version, files))
+    return objects.get(version.prefix + MANIFEST)
+
+
+def directory(version: ModelVersion, workspace: Workspace, bucket: str) -> dict[str, bytes]:
+    """Every file of a version's directory but its manifest; the same run gives the same bytes."""
+    signature, training = workspace.json("signature.json"), workspace.json("training.json")
+    event = lineage_event(version, workspace.request, training, bucket)
     return {
-        "eventType": "COMPLETE",
-        "eventTime": at.isoformat(),
-        "producer": "perennial",
-        "schemaURL": "https://openlineage.io/spec/2-0-2/OpenLineage.json#/$defs/RunEvent",
-        "job": {"namespace": "perennial", "name": f"train/{model}"},
-        "run": {"runId": run, "facets": {"code": {"sha256": training["code_sha256"]}, "seed": training["seed"]}},
-        "inputs": inputs,
-        "outputs": [output],
+        **workspace.files,
+        **mlflow_files(version, signature, training),
+        "lineage.json": canonical_json(event),
     }
+
+
+def _manifest_of(version: ModelVersion, objects: Objects) -> bytes | None:
+    try:
+        return objects.get(version.prefix + MANIFEST)
+    except ObjectMissing:
+        return None

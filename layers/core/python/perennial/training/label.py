@@ -23,7 +23,7 @@ def read_label(table: pa.Table, spec: ModelSpec) -> tuple[pa.Table, Array, list[
     column = table.column(spec.label.column)
     valid = pc.is_valid(column)
     if pa.types.is_floating(column.type):
-        valid = pc.and_(valid, pc.is_finite(column).fill_null(value=False))
+        valid = pc.and_(valid, pc.is_finite(column).fill_null(False))
     table = table.filter(valid)
     if table.num_rows < spec.train.min_rows:
         raise TrainingDataInvalid(
