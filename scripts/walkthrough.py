@@ -197,11 +197,10 @@ def _await_model(deployment: Deployment, report: Report, say: Callable[[str], No
 def _current_state(deployment: Deployment, executions: list[dict[str, Any]]) -> str:
     if not executions:
         return "waiting for the arrivals to settle"
-    history = deployment.client("stepfunctions").get_execution_history(
-        executionArn=executions[0]["executionArn"], reverseOrder=True, maxResults=20
-    )
-    entered = [e["stateEnteredEventDetails"]["name"] for e in history["events"] if "stateEnteredEventDetails" in e]
-    return str(entered[0]) if entered else "started"
+    history = deployment.client("stepfunctions").get_execution_history(executionArn=executions[0]["executionArn"])
+    events = sorted(history["events"], key=lambda event: event["id"])
+    entered = [e["stateEnteredEventDetails"]["name"] for e in events if "stateEnteredEventDetails" in e]
+    return str(entered[-1]) if entered else "started"
 
 
 def _explanation(deployment: Deployment, execution: dict[str, Any]) -> str:
@@ -316,7 +315,8 @@ def _summary(report: Report, *, kept: bool) -> None:
         table("Perennial demo: " + ("every stage did its job" if report.ok else "FAILED"), ("what", "found"), rows)
     )
     if kept:
-        console.print(f"Still running at {report.endpoint}; stop it with scripts/demo (it starts afresh).")
+        hint = 'eval "$(PERENNIAL_WORKDIR=.perennial/demo .venv/bin/perennial env)"'
+        console.print(f"Still running at {report.endpoint}; look around with {hint}", soft_wrap=True)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,6 @@ class Models(StageFunction):
             timeout=TIMEOUT,
         )
         read_asset(self.role, shared.memory.catalog_asset)
-        read_asset(self.role, shared.memory.catalog_asset)
         read_items(self.role, shared.memory.registry)
         versions = shared.predict_arn(":*")
         allow(self.role, ["lambda:InvokeFunction"], [versions])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,4 +113,5 @@ def expected_z(row: Mapping[str, Any]) -> float:
 
 def expected_probability(row: Mapping[str, Any]) -> float:
     """The binary graph's probability of class 1, within float32."""
-    return float(1 / (1 + np.exp(-np.float64(expected_z(row)))))
+    z = expected_z(row)
+    return 1 / (1 + math.exp(-z)) if z > -700 else 0.0

@@ -98,14 +98,20 @@ def test_a_tag_that_overflows_is_read_as_protobuf_reads_it() -> None:
         refuse_external_data(content.replace(plain, hidden))
 
 
+def nested(tag: int, content: bytes) -> bytes:
+    """A length-delimited field."""
+    length, size = b"", len(content)
+    while size > 127:
+        length, size = length + bytes([size & 127 | 128]), size >> 7
+    return bytes([tag]) + length + bytes([size]) + content
+
+
 def test_graphs_in_graphs_without_end_are_refused() -> None:
-    inner = subgraph()
-    for _ in range(60):
-        output = helper.make_tensor_value_info("o", TensorProto.FLOAT, [4])
-        node = helper.make_node("If", ["c"], ["o"], then_branch=inner)
-        inner = helper.make_graph([node], "g", [], [output])
+    content = b"\x0a\x08location"
+    for _ in range(2000):  # graph in attribute in node in graph
+        content = nested(0x0A, nested(0x2A, nested(0x32, content)))
     with pytest.raises(BundleInvalid, match="nested too deeply"):
-        refuse_external_data(helper.make_model(inner).SerializeToString())
+        refuse_external_data(nested(0x3A, content))
 
 
 @given(st.binary(max_size=200))

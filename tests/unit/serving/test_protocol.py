@@ -35,7 +35,7 @@ def refusal(server: Server, body: Any, **headers: str) -> str:
     status, reply = server.infer(body, **headers)
     assert status == 400
     assert list(reply) == ["error"]
-    assert not [record for record in server.records if record["record"] == "prediction"]
+    assert server.records[-1]["record"] == "refusal"
     return str(reply["error"])
 
 
@@ -144,6 +144,11 @@ def test_an_ill_typed_value_is_refused_by_input_and_row(
     if not (isinstance(value, list) and count > 1):  # the first element decides whether data counts as nested
         assert message.startswith(f"input '{name}', row {count - 1}: ")
         assert reason in message
+
+
+def test_a_number_that_json_can_write_and_no_float_can_hold_is_refused(server: Server) -> None:
+    for literal in ("1e400", "-1e400", "1" + "0" * 4000):
+        assert "is out of the range" in refusal(server, json.dumps(request()).replace("733.5", literal))
 
 
 def test_numbers_as_large_as_the_graph_can_hold_are_answered(server: Server) -> None:

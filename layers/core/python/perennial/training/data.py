@@ -77,7 +77,9 @@ def to_rows(table: pa.Table, spec: ModelSpec, features: Sequence[Feature], event
     if event_time is not None:
         table = table.filter(table.column(event_time).is_valid())
     table, label, classes = read_label(table, spec)
-    frame = pd.DataFrame({feature.tensor: prepare(table.column(feature.name), feature) for feature in features})
+    columns = {feature.tensor: prepare(table.column(feature.name), feature) for feature in features}
+    # the dtype is given: pandas would make a type of its own of text
+    frame = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
     time = None
     if event_time is not None:
         column = table.column(event_time)

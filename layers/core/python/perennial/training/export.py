@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -39,7 +40,10 @@ def convert(pipeline: Pipeline, features: Sequence[Feature], task: str) -> Any:
         for feature in features
     ]
     options = None if task == "regression" else {id(pipeline): {"zipmap": False}}
-    return to_onnx(pipeline, initial_types=types, options=options, target_opset=OPSET, name="model")
+    with warnings.catch_warnings():
+        # the converter writes booleans where protobuf wants integers; protobuf is pinned below the version that minds
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return to_onnx(pipeline, initial_types=types, options=options, target_opset=OPSET, name="model")
 
 
 def lower_thresholds(model: Any, pipeline: Pipeline) -> None:

@@ -77,7 +77,7 @@ def estimator_of(spec: ModelSpec, seed: int) -> Any:
         if name not in allowed:
             raise CatalogInvalid(f"model {spec.name}: train.params has {name!r}; {algorithm} takes {sorted(allowed)}")
     fixed: dict[str, Any] = {"random_state": seed} | ({"n_jobs": 1} if algorithm == "random_forest" else {})
-    return estimator.set_params(**_DEFAULTS[algorithm], **spec.train.params, **fixed)
+    return estimator.set_params(**{**_DEFAULTS[algorithm], **spec.train.params, **fixed})
 
 
 def fit(spec: ModelSpec, features: Sequence[Feature], frame: pd.DataFrame, label: Array, seed: int) -> Pipeline:
