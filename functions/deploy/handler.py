@@ -5,7 +5,8 @@ from __future__ import annotations
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.ledger import Ledger
 from perennial.registry import Registry
-from perennial.rollout.steps import Rollout
+from perennial.rollout.rollout import Rollout
+from perennial.rollout.steps import step
 from perennial.settings import DeploySettings
 from perennial.stage import stage
 from perennial.storage.bus import Bus
@@ -15,18 +16,19 @@ from perennial.storage.objects import Objects
 
 
 def run(message: DeployInput) -> DeployOutput:
-    """Do the step that the message names."""
+    """Take the step that the message names."""
     settings = DeploySettings.from_environment()
     items = Items(settings.registry_table)
+    registry = Registry(items)
     rollout = Rollout(
-        message=message,
-        function=Function(settings.predict_prefix + message.model),
-        objects=Objects(settings.data_bucket),
-        registry=Registry(items),
+        version=registry.get(message.model, message.version),
+        function=Function(f"{settings.predict_prefix}{message.model}"),
+        data=Objects(settings.data_bucket),
+        registry=registry,
         ledger=Ledger(Objects(settings.ledger_bucket), items),
         bus=Bus(settings.bus),
     )
-    return rollout.step()
+    return step(message, rollout)
 
 
 lambda_handler = stage("deploy", DeployInput, run)

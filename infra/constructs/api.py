@@ -64,6 +64,17 @@ class Api(Construct):
             self._route(method, path, answer)
         # a path that no route has still gets the protocol's error body
         apigw.HttpRoute(self, "Default", http_api=self.api, route_key=apigw.HttpRouteKey.DEFAULT, integration=answer)
+        # the source of that route has two parts (<stage>/$default), which the other permission's three do not match
+        lambda_.CfnPermission(
+            self,
+            "DefaultPermission",
+            action="lambda:InvokeFunction",
+            function_name=models.function_arn,
+            principal="apigateway.amazonaws.com",
+            source_arn=Stack.of(self).format_arn(
+                service="execute-api", resource=self.api.api_id, resource_name="*/$default"
+            ),
+        )
 
     @property
     def url(self) -> str:

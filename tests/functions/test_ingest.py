@@ -7,6 +7,7 @@ import io
 import json
 import threading
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -320,7 +321,7 @@ def test_drops_at_once_get_versions_without_gaps(ready: World) -> None:
     bodies = [GOOD + f"{n},a,2013-01-02T11:00:00Z\n".encode() for n in range(4, 10)]
     events = [dropped(ready, f"raw/tiny/{n}.csv", body) for n, body in enumerate(bodies)]
     # each event twice, as S3 may deliver it
-    outputs = at_once([lambda event=event: lambda_handler(event, None) for event in events + events])
+    outputs = at_once([partial(lambda_handler, event, None) for event in events + events])
 
     assert {output["status"] for output in outputs} <= {"accepted", "duplicate"}
     versions = list_versions(ready.registry, "tiny")
@@ -333,7 +334,11 @@ def test_drops_at_once_get_versions_without_gaps(ready: World) -> None:
 
 def at_once(calls: list[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
     outputs: list[dict[str, Any]] = []
-    threads = [threading.Thread(target=lambda call=call: outputs.append(call())) for call in calls]
+
+    def run(call: Callable[[], dict[str, Any]]) -> None:
+        outputs.append(call())
+
+    threads = [threading.Thread(target=run, args=(call,)) for call in calls]
     for thread in threads:
         thread.start()
     for thread in threads:

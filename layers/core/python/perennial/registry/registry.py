@@ -124,16 +124,28 @@ class Registry:
                 return self.get(model, entry.version) if entry.version is not None else None
         return None
 
-    def set_champion(self, model: str, version: int | None, former: int | None, *, at: datetime, why: str) -> Champion:
+    def set_champion(
+        self,
+        model: str,
+        version: int | None,
+        former: int | None,
+        *,
+        at: datetime,
+        why: str,
+        published: tuple[str, str] | None = None,
+    ) -> Champion:
         """Let `version` (None: nothing) serve in place of `former`; nothing happens when it serves already.
 
-        Alias, history and the states of both versions change in one transaction. The history's times never run
-        backwards, so that `champion_at` has one answer: a change that claims to be older than the last one counts from
-        the last one on. Raises ConditionFailed when something other than `former` serves.
+        Alias, history and the states of both versions change in one transaction, and so does what is `published` of the
+        new one: the Lambda version that carries it, and its code_sha256. The history's times never run backwards, so
+        that `champion_at` has one answer: a change that claims to be older than the last one counts from the last one
+        on. Raises ConditionFailed when something other than `former` serves, or `version` may not.
         """
         current = self.champion_entry(model)
         serving = current.version if current else None
         if current is not None and serving == version:
+            if version is not None and published is not None:
+                self.published(model, version, *published)
             return current
         if serving != former:
             raise ConditionFailed(f"model {model}: version {serving} serves, not {former}")
@@ -152,19 +164,21 @@ class Registry:
             self.items.put_action({**item, "sk": f"{HISTORY}{entry.seq:08d}"}, ABSENT),
         ]
         if version is not None:
-            actions.append(self._state(model, version, "deployed", allowed=("registered", "deployed")))
+            carried = dict(zip(("lambda_version", "code_sha256"), published or (), strict=False))
+            actions.append(self._change(model, version, {"state": "deployed", **carried}))
         if former is not None:
-            actions.append(self._state(model, former, "registered", allowed=("registered", "deployed")))
+            actions.append(self._change(model, former, {"state": "registered"}))
         self.items.transact(*actions)
         return entry
 
-    def _state(self, model: str, version: int, state: str, allowed: tuple[str, str]) -> dict[str, Any]:
+    def _change(self, model: str, version: int, changes: dict[str, Any]) -> dict[str, Any]:
+        """A change of a version that may serve; one that was refused, or is not whole, may not."""
         return self.items.update_action(
             model_pk(model),
             version_sk(version),
-            {"state": state},
-            "#state IN (:one, :two)",
-            {":one": allowed[0], ":two": allowed[1]},
+            changes,
+            "#state IN (:registered, :deployed)",
+            {":registered": "registered", ":deployed": "deployed"},
             {"#state": "state"},
         )
 

@@ -1,1 +1,1 @@
-"""Rollout: a registered version goes live, or everything goes back."""
+"""From a registered version to one that serves: publish, try, shift, verify; or put everything back."""

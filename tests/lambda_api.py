@@ -1,0 +1,211 @@
+"""Lambda's API for the functions that serve models, in this process.
+
+moto's Lambda has no revisions and no Pending state, and runs code in Docker only: a rollout turns on all three. Here they
+are, with knobs for what AWS does now and then; invoking runs the code that was put there with the real serving library.
+The local cloud's own Lambda runs the same rollout end to end, in processes, with layers and limits.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+from uuid import uuid4
+
+from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+
+from perennial.serving.service import open_service
+from perennial.storage.translate import client
+
+PATH = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/(?P<rest>.+)")
+
+
+class Refusal(Exception):
+    """An error answer of the API."""
+
+    def __init__(self, status: int, code: str, message: str) -> None:
+        super().__init__(message)
+        self.status, self.code = status, code
+
+
+def digest(code: bytes) -> str:
+    return base64.b64encode(hashlib.sha256(code).digest()).decode()
+
+
+def bootstrap() -> bytes:
+    """The template's constant code: it holds no model."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        archive.writestr("README", "no model yet")
+    return buffer.getvalue()
+
+
+@dataclass
+class FunctionState:
+    """A function: `pending` counts the answers for which its last version is still Pending and updates are refused."""
+
+    code: bytes = field(default_factory=bootstrap)
+    revision: str = field(default_factory=lambda: str(uuid4()))
+    versions: dict[str, bytes] = field(default_factory=dict)
+    alias: str = "1"
+    alias_revision: str = field(default_factory=lambda: str(uuid4()))
+    weights: dict[str, float] = field(default_factory=dict)
+    pending: int = 0
+    broken: str | None = None
+
+
+class LambdaApi:
+    """Functions by name. `published_pending` is how many answers a new version stays Pending for.
+
+    `answers` may replace the payload of an invocation of a version; `lagging` answers of the alias come from `lag`.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory
+        self.functions: dict[str, FunctionState] = {}
+        self.published_pending = 0
+        self.answers: Callable[[str, Any], Any] = lambda version, payload: payload
+        self.lag: list[str] = []
+        self.calls: list[str] = []
+
+    def create(self, name: str) -> FunctionState:
+        """A function as the template leaves it: version 1 is the bootstrap, alias live points at it."""
+        state = FunctionState()
+        state.versions["1"] = state.code
+        self.functions[name] = state
+        return state
+
+    @contextmanager
+    def serving(self) -> Iterator[LambdaApi]:
+        """Answer the library's Lambda client."""
+        events = client("lambda").meta.events
+        events.register_first("before-send.lambda", self._answer)
+        try:
+            yield self
+        finally:
+            events.unregister("before-send.lambda", self._answer)
+
+    def _answer(self, request: AWSPreparedRequest, **_: Any) -> AWSResponse:
+        url = urlsplit(str(request.url))
+        match = PATH.fullmatch(url.path)
+        assert match is not None, url.path
+        query = {name: values[0] for name, values in parse_qs(url.query).items()}
+        body = json.loads(request.body or b"{}")
+        headers: dict[str, str] = {}
+        try:
+            if match["name"] not in self.functions:
+                raise Refusal(404, "ResourceNotFoundException", f"Function not found: {match['name']}")
+            status, value = self._route(f"{request.method} {match['rest']}", match["name"], query, body, headers)
+        except Refusal as refusal:
+            headers["x-amzn-errortype"] = refusal.code
+            status, value = refusal.status, {"Type": "User", "Message": str(refusal)}
+        return AWSResponse(str(request.url), status, headers, _Raw(json.dumps(value).encode()))
+
+    def _route(
+        self, what: str, name: str, query: dict[str, str], body: dict[str, Any], headers: dict[str, str]
+    ) -> tuple[int, Any]:
+        state = self.functions[name]
+        self.calls.append(what)
+        if what == "GET configuration":
+            return 200, self._configuration(state, query.get("Qualifier", "$LATEST"))
+        if what == "PUT code":
+            return 200, self._update(state, body)
+        if what == "POST versions":
+            return 201, self._publish(state, body)
+        if what == "GET aliases/live":
+            return 200, self._alias(state)
+        if what == "PUT aliases/live":
+            return 200, self._move(state, body)
+        assert what == "POST invocations", what
+        return 200, self._invoke(name, query["Qualifier"], body, headers)
+
+    def _configuration(self, state: FunctionState, version: str) -> dict[str, Any]:
+        latest = version == "$LATEST"
+        if not latest and version not in state.versions:
+            raise Refusal(404, "ResourceNotFoundException", f"no version {version}")
+        newest = latest or version == max(state.versions, key=int)
+        waiting = newest and state.pending > 0
+        state.pending -= 1 if waiting else 0
+        found = {
+            "Version": version,
+            "CodeSha256": digest(state.code if latest else state.versions[version]),
+            "RevisionId": state.revision,
+            "State": "Pending" if waiting and not latest else "Active",
+            "LastUpdateStatus": "InProgress" if waiting and latest else "Successful",
+        }
+        if state.broken and newest and not latest:
+            found |= {"State": "Failed", "StateReason": state.broken}
+        return found
+
+    def _busy(self, state: FunctionState) -> None:
+        if state.pending > 0:
+            state.pending -= 1
+            raise Refusal(409, "ResourceConflictException", "An update is in progress for resource")
+
+    def _update(self, state: FunctionState, body: dict[str, Any]) -> dict[str, Any]:
+        self._busy(state)
+        if body["RevisionId"] != state.revision:
+            raise Refusal(412, "PreconditionFailedException", "The RevisionId does not match")
+        state.code = client("s3").get_object(Bucket=body["S3Bucket"], Key=body["S3Key"])["Body"].read()
+        state.revision = str(uuid4())
+        assert body["Publish"] is True
+        return self._add_version(state)
+
+    def _publish(self, state: FunctionState, body: dict[str, Any]) -> dict[str, Any]:
+        self._busy(state)
+        if body.get("CodeSha256") not in (None, digest(state.code)):
+            raise Refusal(400, "InvalidParameterValueException", "CodeSHA256 does not match")
+        newest = max(state.versions, key=int)
+        if state.versions[newest] == state.code:
+            return self._configuration(state, newest)
+        return self._add_version(state)
+
+    def _add_version(self, state: FunctionState) -> dict[str, Any]:
+        version = str(int(max(state.versions, key=int)) + 1)
+        state.versions[version] = state.code
+        state.pending = self.published_pending
+        return self._configuration(state, version)
+
+    def _alias(self, state: FunctionState) -> dict[str, Any]:
+        found: dict[str, Any] = {"Name": "live", "FunctionVersion": state.alias, "RevisionId": state.alias_revision}
+        return found | ({"RoutingConfig": {"AdditionalVersionWeights": state.weights}} if state.weights else {})
+
+    def _move(self, state: FunctionState, body: dict[str, Any]) -> dict[str, Any]:
+        if body["RevisionId"] != state.alias_revision:
+            raise Refusal(412, "PreconditionFailedException", "The RevisionId does not match")
+        state.alias, state.weights = body["FunctionVersion"], body["RoutingConfig"]["AdditionalVersionWeights"]
+        state.alias_revision = str(uuid4())
+        return self._alias(state)
+
+    def _invoke(self, name: str, qualifier: str, event: dict[str, Any], headers: dict[str, str]) -> Any:
+        state = self.functions[name]
+        version = state.alias if qualifier == "live" else qualifier
+        if qualifier == "live" and self.lag:
+            version = self.lag.pop(0)
+        headers["X-Amz-Executed-Version"] = version
+        payload = self.answers(version, self._run(state.versions[version], version, event))
+        if isinstance(payload, dict) and "errorMessage" in payload:
+            headers["X-Amz-Function-Error"] = "Unhandled"
+        return payload
+
+    def _run(self, code: bytes, version: str, event: dict[str, Any]) -> Any:
+        folder = self.directory / hashlib.sha256(code).hexdigest()
+        if not folder.exists():
+            zipfile.ZipFile(io.BytesIO(code)).extractall(folder)  # noqa: S202 - our own zip
+        return open_service(str(folder), version, lambda _: None).handle(event, str(uuid4()))
+
+
+class _Raw(io.BytesIO):
+    """A body as botocore reads it."""
+
+    def stream(self, **_: Any) -> Iterator[bytes]:
+        yield self.read()

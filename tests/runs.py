@@ -1,0 +1,66 @@
+"""What a training and its evaluation leave in the workspace of a run, with a real (small) graph."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from perennial.storage.objects import Objects
+from tests.unit.serving.bundles import INPUTS, MODEL, graph, signature
+
+ROWS: list[dict[str, Any]] = [
+    {"distance": 733.5, "hour": 7, "night": False, "carrier": "UA"},
+    {"distance": None, "hour": 23, "night": True, "carrier": "never seen"},
+    {"distance": 200.0, "hour": None, "night": None, "carrier": None},
+]
+CLASSES: dict[str, list[Any] | None] = {"binary": [False, True], "multiclass": ["a", "b", "c"], "regression": None}
+
+
+def golden(model: bytes) -> dict[str, Any]:
+    """golden.json of a graph."""
+    session = onnxruntime.InferenceSession(model)
+    feeds = {one["tensor"]: _column(one, [row[one["name"]] for row in ROWS]) for one in INPUTS}
+    return {"rows": ROWS, "outputs": session.run(None, feeds)[0].tolist(), "tolerance": 1e-6}
+
+
+def leave(
+    objects: Objects, run: str, *, model: str = MODEL, task: str = "binary", passed: bool = True, auc: float = 0.7
+) -> None:
+    """Write the workspace of a run that was trained and evaluated."""
+    classes = CLASSES[task]
+    content = graph(task, classes=len(classes or ())).SerializeToString()
+    use = {"version": 1, "content_sha256": "c" * 64, "rows": 100}
+    version = use | {"files": ["curated/flights/version=00000001/part-00000.parquet"]}
+    catalog = {"bucket": "assets", "key": "catalog.zip"}
+    request = {"model": model, "run": run, "flight": run, "dataset": "flights", "versions": [version], "seed": 1}
+    training = {
+        "model": model,
+        "run": run,
+        "algorithm": "ridge",
+        "datasets": [{"dataset": "flights", **use}],
+        "python": "3.11.9",
+        "libraries": {"onnx": "1.23.2", "onnxruntime": "1.32.0", "numpy": "2.4.6"},
+        "code_sha256": "d" * 64,
+        "catalog_sha256": "e" * 64,
+    }
+    metric = {"value": auc, "low": auc - 0.01, "high": auc + 0.01}
+    evaluation = {"model": model, "run": run, "passed": passed, "metrics": {"auc": metric}, "gates": []}
+    documents = {
+        "request.json": request | {"as_of": "2026-03-01T12:00:00+00:00", "catalog": catalog, "reason": "test"},
+        "signature.json": signature(task, classes) | {"model": model},
+        "golden.json": golden(content),
+        "training.json": training,
+        "evaluation.json": evaluation,
+    }
+    objects.put(f"staging/{run}/model.onnx", content)
+    for name, value in documents.items():
+        objects.put(f"staging/{run}/{name}", json.dumps(value).encode())
+
+
+def _column(one: dict[str, str], values: list[Any]) -> Any:
+    if one["element"] == "string":
+        return np.array([value or "" for value in values], dtype=object).reshape(-1, 1)
+    return np.array([np.nan if value is None else value for value in values], np.float32).reshape(-1, 1)
