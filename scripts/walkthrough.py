@@ -25,7 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sklearn.metrics import roc_auc_score
 
-from infra.synth import synthesize
+from infra.synth import SynthesisFailed, synthesize
 from perennial.errors import PerennialError
 from scripts.cli import local
 from scripts.cli.deployment import Deployment
@@ -68,7 +68,7 @@ def main() -> int:
         shutil.rmtree(workdir, ignore_errors=True)
         _run(report, workdir, options.port)
         report.ok = True
-    except (Failure, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
+    except (Failure, SynthesisFailed, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
         report.error = str(error)
         errors.print(f"[bold red]demo failed:[/] {error}", soft_wrap=True)
     finally:

@@ -1,13 +1,16 @@
-"""What a training and its evaluation leave in the workspace of a run, with a real (small) graph."""
+"""What the stages before leave behind: a dataset version; the workspace of a run, with a real (small) graph."""
 
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import onnxruntime
 
+from perennial.datasets.versions import DatasetVersion, curated_prefix, dataset_pk, version_sk
+from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 from tests.unit.serving.bundles import INPUTS, MODEL, graph, signature
 
@@ -58,6 +61,26 @@ def leave(
     objects.put(f"staging/{run}/model.onnx", content)
     for name, value in documents.items():
         objects.put(f"staging/{run}/{name}", json.dumps(value).encode())
+
+
+def commit_version(items: Items, dataset: str, number: int, rows: int) -> None:
+    """A batch became version `number` of a dataset."""
+    version = DatasetVersion(
+        dataset=dataset,
+        version=number,
+        batch=f"b{number}",
+        key=f"raw/{dataset}/{number}.csv",
+        rows=rows,
+        quarantined=0,
+        content_sha256=f"{number:064x}",
+        contract_sha256="0" * 64,
+        files=(f"{curated_prefix(dataset, number)}part-00000.parquet",),
+        file_sha256=("0" * 64,),
+        profile_key="",
+        at=datetime(2026, 3, 1, 12, tzinfo=UTC),
+    )
+    item = {"pk": dataset_pk(dataset), "sk": version_sk(number), "state": "published"}
+    items.create(item | version.model_dump(mode="json"))
 
 
 def _column(one: dict[str, str], values: list[Any]) -> Any:

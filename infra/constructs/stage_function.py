@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Size
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_lambda_destinations as destinations
@@ -48,6 +48,7 @@ class StageFunction(Construct):
         layers: Sequence[lambda_.ILayerVersion] = (),
         memory_mib: int,
         timeout: Duration,
+        temporary_mib: int = 512,
         failures_to: sqs.IQueue | None = None,
         image: lambda_.DockerImageCode | None = None,
     ) -> None:
@@ -64,6 +65,7 @@ class StageFunction(Construct):
             "environment": dict(variables),
             "memory_size": memory_mib,
             "timeout": timeout,
+            "ephemeral_storage_size": Size.mebibytes(temporary_mib),
             "role": self.role,
             "log_group": self.log_group,
             "tracing": lambda_.Tracing.ACTIVE if environment.tracing else lambda_.Tracing.DISABLED,

@@ -150,9 +150,10 @@ class LocalCloud:
         try:
             return 200, {"stacks": self.provision(Path(assembly))}
         except (AssemblyError, ProvisionError) as error:
-            if before == "ready":  # it still is: the update was rolled back
-                self.state = before
             return 422, {"error": str(error)}
+        finally:
+            if before == "ready":  # it still is: what failed was rolled back
+                self.state = before
 
 
 def free_port(port: int, what: str) -> int:

@@ -13,7 +13,9 @@ from perennial.settings import IngestSettings
 
 # Reads in bounded memory; pyarrow is fastest with a whole vCPU, which Lambda gives from 1,769 MiB on.
 MEMORY_MIB = 2048
-# Lambda's longest: about 5 GB of CSV. Larger files belong on Fargate.
+# In /tmp lie the file (1 GiB at most), the rows that are taken and the rows that are not; billed by use.
+TEMPORARY_MIB = 6144
+# Lambda's longest. Larger files belong on Fargate.
 TIMEOUT = Duration.minutes(15)
 
 _PARTITIONS = ["glue:GetTable", "glue:GetPartition", "glue:CreatePartition", "glue:BatchCreatePartition"]
@@ -30,6 +32,7 @@ class Ingest(StageFunction):
             variables=variables(IngestSettings, shared.values()),
             layers=shared.layers.get(["core", "base", "data"]),
             memory_mib=MEMORY_MIB,
+            temporary_mib=TEMPORARY_MIB,
             timeout=TIMEOUT,
         )
         memory = shared.memory

@@ -16,6 +16,9 @@ from infra.constructs.stage_function import function_role
 from infra.layers import ROOT
 
 ALIAS = "live"
+# onnxruntime's official builds report to Microsoft unless told otherwise before they are imported (its Privacy.md);
+# predictions make no network call.
+QUIET = {"ORT_DISABLE_TELEMETRY": "1"}
 # Lambda's limit on the name of a function.
 _LONGEST = 64
 
@@ -58,6 +61,7 @@ class Predict(Construct):
             handler="predict.handler.lambda_handler",
             code=lambda_.Code.from_asset(str(ROOT / "functions" / "predict" / "bootstrap"), exclude=assets.EXCLUDED),
             layers=shared.layers.get(["core", "serving", "predict"]),
+            environment=QUIET,
             memory_size=environment.predict.memory_mib,
             timeout=Duration.seconds(environment.predict.timeout_seconds),
             role=self.role,

@@ -30,7 +30,13 @@ def read_state(workdir: Path) -> dict[str, Any] | None:
         state: dict[str, Any] = json.loads(path.read_text())
     except (FileNotFoundError, ValueError):
         return None
-    return state if psutil.pid_exists(int(state["pid"])) else None
+    try:
+        process = psutil.Process(int(state["pid"]))
+        # a process number is given out again: only a process of ours, begun before it wrote this, is the cloud
+        ours = "infra.local.cloud" in process.cmdline() and process.create_time() <= path.stat().st_mtime
+    except psutil.Error:
+        return None
+    return state if ours else None
 
 
 def running(workdir: Path) -> dict[str, Any]:
@@ -61,6 +67,18 @@ def start(assembly: Path, *, port: int, env: str, workdir: Path, say: Callable[[
             env=environment,
             start_new_session=True,
         )
+    try:
+        return _await_ready(process, port, workdir, log, say)
+    except BaseException:
+        # interrupted or failed: nothing is left behind
+        process.terminate()
+        process.wait(timeout=30)
+        raise
+
+
+def _await_ready(
+    process: subprocess.Popen[bytes], port: int, workdir: Path, log: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
     while True:
         if process.poll() is not None:
             raise Failure(f"the local cloud did not start: {_last_words(log)}")

@@ -9,6 +9,7 @@ import typer
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 
+from infra.synth import SynthesisFailed
 from perennial.errors import PerennialError
 from scripts.cli.datasets import datasets
 from scripts.cli.down import down
@@ -41,7 +42,7 @@ def main() -> None:
     """Run a verb; a failure is told in a line and ends with status 1, a defect keeps its traceback."""
     try:
         app()
-    except (Failure, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
+    except (Failure, SynthesisFailed, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
         errors.print(f"[bold red]perennial:[/] {error}", markup=True, soft_wrap=True)
         sys.exit(1)
     except BrokenPipeError:

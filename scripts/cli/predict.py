@@ -26,10 +26,12 @@ def predict(
     as_json: AsJson = False,
 ) -> None:
     """Print one line of CSV per row of FILE: prediction id, prediction, probabilities."""
-    api = Api(Deployment(env).parameters["api-url"])
+    deployment = Deployment(env)
+    api = Api(deployment.parameters["api-url"])
+    contract = deployment.catalog.contract(deployment.catalog.model(model).dataset)
     path = f"/v2/models/{model}" + (f"/versions/{version}" if version is not None else "")
     metadata = api.json("GET", path)
-    columns = read_columns(file, [spec["name"] for spec in metadata["inputs"]])
+    columns = read_columns(file, [spec["name"] for spec in metadata["inputs"]], contract.missing)
     pieces = list(batches(columns, ROWS_PER_REQUEST))
     found: list[dict[str, Any]] = []
     for piece in track(pieces, "scoring", console=errors, transient=True, disable=len(pieces) < 2):

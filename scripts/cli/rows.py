@@ -13,11 +13,9 @@ import pyarrow.parquet as pq
 
 from scripts.cli.output import Failure
 
-MISSING = ("", "NA")
 
-
-def read_columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
-    """The columns `names` of a CSV (values as text, empty or NA as None) or Parquet file. Raises Failure."""
+def read_columns(path: Path, names: Sequence[str], missing: Sequence[str]) -> dict[str, list[Any]]:
+    """The columns `names` of a CSV (values as text, those in `missing` as None) or Parquet file. Raises Failure."""
     try:
         if path.suffix == ".parquet":
             found = pq.ParquetFile(path).read(columns=list(names))
@@ -25,7 +23,7 @@ def read_columns(path: Path, names: Sequence[str]) -> dict[str, list[Any]]:
             options = pacsv.ConvertOptions(
                 include_columns=list(names),
                 column_types=dict.fromkeys(names, pa.string()),
-                null_values=list(MISSING),
+                null_values=list(missing),
                 strings_can_be_null=True,
             )
             found = pacsv.read_csv(path, convert_options=options)

@@ -14,7 +14,7 @@ from rich.status import Status
 from infra.synth import synthesize
 from scripts.cli import local
 from scripts.cli.deployment import EnvironmentName
-from scripts.cli.output import AsJson, console, errors, print_json
+from scripts.cli.output import AsJson, Failure, console, errors, print_json
 
 CATALOG = local.ROOT / "infra" / "catalog"
 
@@ -48,6 +48,11 @@ def _start_or_update(assembly: Path, port: int, env: str, shown: Status) -> dict
     state = local.read_state(local.WORKDIR)
     if state is None:
         return local.start(assembly, port=port, env=env, workdir=local.WORKDIR, say=shown.update)
+    if (state["port"], state["env"]) != (port, env):
+        raise Failure(
+            f"a local cloud runs here already: {state['env']} on port {state['port']}. "
+            "Give it the same --port and --env to update it, or stop it with `perennial down`"
+        )
     shown.update(f"updating the local cloud on port {state['port']}")
     local.control(f"http://127.0.0.1:{state['port']}", "provision", {"assembly": str(assembly)})
     return state

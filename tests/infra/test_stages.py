@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from infra.layers import ROOT
 from infra.synth import synthesize
 from perennial import settings
 from tests.infra.conftest import MODELS, App, Resource, text
@@ -54,8 +55,14 @@ def test_the_training_task_gets_the_variables_that_its_request_does_not_bring(ap
     assert given == {name.upper() for name in settings.TrainSettings.model_fields}
 
 
-def test_predict_is_told_nothing(app: App) -> None:
-    assert not [model for model in MODELS if "Environment" in function(app, f"predict-{model}").props]
+@pytest.mark.parametrize("model", MODELS)
+def test_predict_is_told_nothing_but_to_keep_to_itself(app: App, model: str) -> None:
+    variables = function(app, f"predict-{model}").props["Environment"]["Variables"]
+    assert variables == {"ORT_DISABLE_TELEMETRY": "1"}
+
+
+def test_the_image_keeps_to_itself_too() -> None:
+    assert "ORT_DISABLE_TELEMETRY=1" in (ROOT / "functions" / "train" / "Dockerfile").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("name", LAYERS)

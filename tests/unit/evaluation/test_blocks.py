@@ -1,4 +1,4 @@
-"""The interval's proof: how often it covers the truth when days clump. Constants were fixed before the simulation ran."""
+"""The interval's proof: how often it covers the truth when days clump. Constants were fixed before simulating."""
 
 from __future__ import annotations
 

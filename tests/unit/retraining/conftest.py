@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from perennial.catalog.model import ModelSpec
-from perennial.datasets.versions import DatasetVersion, curated_prefix, dataset_pk, version_sk
 from perennial.governance.ledger import Ledger
 from perennial.retraining.decisions import Arrival
 from perennial.retraining.governor import Governor
@@ -19,6 +18,7 @@ from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 from perennial.storage.workflows import Workflow
 from tests.aws import Account, fresh_account
+from tests.runs import commit_version
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
@@ -50,22 +50,7 @@ class Tower:
         """A batch becomes the next dataset version; nobody has told the governor yet."""
         self.versions += 1
         number, dataset = self.versions, self.spec.dataset
-        version = DatasetVersion(
-            dataset=dataset,
-            version=number,
-            batch=f"b{number}",
-            key=f"raw/{dataset}/{number}.csv",
-            rows=rows,
-            quarantined=0,
-            content_sha256=f"{number:064x}",
-            contract_sha256="0" * 64,
-            files=(f"{curated_prefix(dataset, number)}part-00000.parquet",),
-            file_sha256=("0" * 64,),
-            profile_key="",
-            at=AT,
-        )
-        item = {"pk": dataset_pk(dataset), "sk": version_sk(number), "state": "published"}
-        self.governor.registry.create(item | version.model_dump(mode="json"))
+        commit_version(self.governor.registry, dataset, number, rows)
         return Arrival(dataset, number, rows)
 
     def drop(self, rows: int) -> str | None:

@@ -29,30 +29,45 @@ WEIGHTS = np.array([[0.001], [-0.1], [0.5], [0.25]], np.float32)
 MISSING = np.float32(0.5)  # what the graph takes for a missing number
 
 
-def graph(task: str = "binary", *, classes: int = 2, fault: bool = False) -> onnx.ModelProto:
-    """z = weights · inputs; binary: sigmoid; multiclass: softmax of z·(0, 1, 2…); regression: z (fault: 1 / distance)."""
-    inputs = [
+def graph(
+    task: str = "binary",
+    *,
+    classes: int = 2,
+    fault: bool = False,
+    inputs: Sequence[Mapping[str, str]] = INPUTS,
+    weights: np.ndarray[Any, Any] = WEIGHTS,
+) -> onnx.ModelProto:
+    """A graph of z = weights · inputs, missing numbers taken as MISSING and categories as CARRIERS has them.
+
+    Binary: the sigmoid of z. Multiclass: the softmax of z · (0, 1, 2…). Regression: z itself, or 1 / distance (fault).
+    """
+    taken = [
         helper.make_tensor_value_info(
             one["tensor"], TensorProto.STRING if one["element"] == "string" else TensorProto.FLOAT, [None, 1]
         )
-        for one in INPUTS
+        for one in inputs
     ]
     nodes = [
         helper.make_node(
             "LabelEncoder",
-            ["carrier"],
-            ["coded"],
+            [one["tensor"]],
+            [f"coded {one['tensor']}"],
             domain="ai.onnx.ml",
             keys_strings=list(CARRIERS),
             values_floats=list(CARRIERS.values()),
             default_float=UNKNOWN,
-        ),
-        helper.make_node("Concat", ["distance", "hour", "night", "coded"], ["raw"], axis=1),
+        )
+        for one in inputs
+        if one["element"] == "string"
+    ]
+    columns = [f"coded {one['tensor']}" if one["element"] == "string" else one["tensor"] for one in inputs]
+    nodes += [
+        helper.make_node("Concat", columns, ["raw"], axis=1),
         helper.make_node("IsNaN", ["raw"], ["missing"]),
         helper.make_node("Where", ["missing", "half", "raw"], ["x"]),
         helper.make_node("MatMul", ["x", "weights"], ["z"]),
     ]
-    constants = {"half": np.array([MISSING], np.float32), "weights": WEIGHTS, "one": np.array([1], np.float32)}
+    constants = {"half": np.array([MISSING], np.float32), "weights": weights, "one": np.array([1], np.float32)}
     if task == "regression":
         nodes.append(helper.make_node("Div", ["one", "distance"] if fault else ["z", "one"], ["prediction"]))
         output = helper.make_tensor_value_info("prediction", TensorProto.FLOAT, [None, 1])
@@ -69,7 +84,7 @@ def graph(task: str = "binary", *, classes: int = 2, fault: bool = False) -> onn
     initializers = [numpy_helper.from_array(value, name) for name, value in constants.items()]
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
     made = helper.make_model(
-        helper.make_graph(nodes, "model", inputs, [output], initializers), opset_imports=opsets, ir_version=9
+        helper.make_graph(nodes, "model", taken, [output], initializers), opset_imports=opsets, ir_version=9
     )
     onnx.checker.check_model(made)
     return made
@@ -115,3 +130,14 @@ def expected_probability(row: Mapping[str, Any]) -> float:
     """The binary graph's probability of class 1, within float32."""
     z = expected_z(row)
     return 1 / (1 + math.exp(-z)) if z > -700 else 0.0
+
+
+def shipped_files() -> dict[str, bytes]:
+    """A bundle with the inputs of the shipped model, which the sample events in events/ are sent to."""
+    numbers = ("hour", "minute", "sched_dep_time", "sched_arr_time", "distance")
+    texts = ("carrier", "origin", "dest")
+    inputs = [{"name": n, "datatype": "INT64", "kind": "number", "tensor": n, "element": "float"} for n in numbers]
+    inputs += [{"name": n, "datatype": "BYTES", "kind": "category", "tensor": n, "element": "string"} for n in texts]
+    model = graph(inputs=inputs, weights=np.full((len(inputs), 1), 0.0001, np.float32))
+    listed = {**signature(), "inputs": inputs}
+    return {"model.onnx": model.SerializeToString(), "signature.json": json.dumps(listed).encode()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from perennial.serving import record
 from perennial.serving.inputs import MAX_TEXT
 from perennial.serving.record import MAX_LINE_BYTES, Columns, Moment, lines
-from tests.unit.serving.requests import NOON, REQUEST_ID, ROW, Server, outputs, request
+from tests.unit.serving.requests import NOON, REQUEST_ID, ROW, Server, infer_event, outputs, request
 
 
 def test_a_request_is_one_line_of_columns(server: Server) -> None:
@@ -60,8 +61,6 @@ def test_only_the_first_request_of_a_process_is_cold(multiclass: Server) -> None
 
 
 def test_golden_rows_of_a_rollout_are_no_predictions(server: Server) -> None:
-    from tests.unit.serving.requests import infer_event
-
     server.send({**infer_event(request()), "smoke": True})
     assert [found["record"] for found in server.records] == ["smoke"]
 
@@ -125,10 +124,8 @@ def test_cutting_loses_no_row_and_keeps_their_order(rows: list[tuple[str, float]
     assert all(text in (None, sent) for text, (sent, _) in zip(flat, rows, strict=True))
 
 
-@given(st.datetimes(min_value=__import__("datetime").datetime(1970, 1, 2)))
-def test_times_are_utc(moment: Any) -> None:
-    from datetime import UTC
-
+@given(st.datetimes(min_value=datetime(1970, 1, 2)))
+def test_times_are_utc(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1000 * 1000)
     epoch_ms = round(aware.timestamp() * 1000)
     texts = Moment()

@@ -126,18 +126,18 @@ def test_an_answer_that_is_no_finite_number_is_a_fault_of_the_model(tmp_path: Pa
     assert all(dimension in found for dimensions in metric["Dimensions"] for dimension in dimensions)
 
 
-def test_a_reply_larger_than_lambda_lets_out_is_413(server: Server) -> None:
+def test_a_reply_larger_than_lambda_lets_out_is_413(multiclass: Server) -> None:
     body = request(*[ROW] * 50_000)
-    status, reply = server.infer(body)
+    multiclass.records.clear()
+    status, reply = multiclass.infer(body)
     assert status == 413
     assert "send fewer rows, or ask for fewer outputs" in reply["error"]
-    assert not [found for found in server.records if found["record"] == "prediction"]
-    assert server.infer({**body, "outputs": [{"name": "prediction"}]})[0] == 200
-    binary = {"binary_data": True}
-    event = infer_event({**body, "outputs": [{"name": "probability", "parameters": binary}]})
-    assert server.send(event)["statusCode"] == 200
-    event = infer_event({**body, "parameters": {"binary_data_output": True}})
-    assert server.send(event)["statusCode"] == 413
+    assert not [found for found in multiclass.records if found["record"] == "prediction"]
+    assert multiclass.infer({**body, "outputs": [{"name": "prediction"}]})[0] == 200
+    for others, expected in (([], 200), ([{"name": "probability"}], 413)):
+        identities = {"name": "prediction_id", "parameters": {"binary_data": True}}
+        event = infer_event({**body, "outputs": [identities, *others]})
+        assert multiclass.send(event)["statusCode"] == expected
 
 
 def test_without_a_bundle_every_path_says_that_there_is_no_model_yet(tmp_path: Path) -> None:
@@ -182,7 +182,10 @@ def with_graph(change: Any) -> dict[str, bytes]:
     ("files", "reason"),
     [
         (signed(model="other"), "signature.json is of model 'other'"),
-        (signed(inputs=signature()["inputs"][:3]), "model.onnx: input 'carrier' is tensor(string) in the graph, missing"),
+        (
+            signed(inputs=signature()["inputs"][:3]),
+            "model.onnx: input 'carrier' is tensor(string) in the graph, missing",
+        ),
         (signed(inputs=[]), "inputs must be there"),
         (signed(inputs=signature()["inputs"] * 2), "each with a name of its own"),
         (signed(inputs=[{**signature()["inputs"][0], "kind": "image"}]), "is a image of FP64"),
@@ -199,9 +202,7 @@ def with_graph(change: Any) -> dict[str, bytes]:
         (with_graph(lambda model: model.graph.node[4].ClearField("input")), "model.onnx: cannot be loaded"),
     ],
 )
-def test_graph_and_signature_that_do_not_fit_are_refused(
-    tmp_path: Path, files: dict[str, bytes], reason: str
-) -> None:
+def test_graph_and_signature_that_do_not_fit_are_refused(tmp_path: Path, files: dict[str, bytes], reason: str) -> None:
     with pytest.raises(BundleInvalid) as caught:
         Service(verify(write_bundle(tmp_path, files)), "7", lambda line: None)
     assert reason in str(caught.value)

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from perennial.datasets.parts import ContentDigest
 from perennial.errors import TrainingDataInvalid
 from perennial.storage.objects import Objects
 from perennial.training.data import read_versions, to_rows
@@ -38,8 +39,22 @@ def parquet(columns: dict[str, Any]) -> bytes:
     return buffer.getvalue()
 
 
-def version(number: int, rows: int, *files: str) -> NamedVersion:
-    return NamedVersion(version=number, rows=rows, content_sha256="", files=list(files))
+def content(*bodies: bytes) -> str:
+    files = [pq.ParquetFile(pa.BufferReader(body)) for body in bodies]
+    digest = ContentDigest(files[0].schema_arrow)
+    for file in files:
+        for batch in file.iter_batches():
+            digest.add(batch)
+    return digest.hexdigest()
+
+
+def stored(**bodies: bytes) -> tuple[Stored, list[NamedVersion]]:
+    """One version per body, numbered from 1, of one row each."""
+    versions = [
+        NamedVersion(version=number, rows=1, content_sha256=content(body), files=[key])
+        for number, (key, body) in enumerate(bodies.items(), 1)
+    ]
+    return Stored(bodies), versions
 
 
 def test_numbers_are_float32_and_null_is_nan() -> None:
@@ -75,23 +90,43 @@ def test_a_timestamp_is_no_feature() -> None:
 
 
 def test_versions_are_read_by_number_whatever_the_request_says() -> None:
-    given = {"model": "m", "run": "r", "dataset": "d", "seed": 0, "as_of": "2024-01-01T00:00:00Z",
-             "catalog": {"bucket": "b", "key": "k"},
-             "versions": [version(2, 1, "two").model_dump(), version(1, 1, "one").model_dump()]}  # fmt: skip
-    stored = Stored({"one": parquet({"x": [1], "y": [0]}), "two": parquet({"x": [2], "z": [0]})})
+    objects, versions = stored(one=parquet({"x": [1], "y": [0]}), two=parquet({"z": [0], "x": [2]}))
+    given = {
+        "model": "m", "run": "r", "dataset": "d", "seed": 0, "as_of": "2024-01-01T00:00:00Z",
+        "catalog": {"bucket": "b", "key": "k"}, "versions": [one.model_dump() for one in reversed(versions)],
+    }  # fmt: skip
     request = TrainRequest.model_validate(given)
-    assert read_versions(stored, request.ordered(), ["x"]).column("x").to_pylist() == [1, 2]
+    assert read_versions(objects, request.ordered(), ["x"]).column("x").to_pylist() == [1, 2]
+
+
+def test_a_version_of_several_files_is_one() -> None:
+    bodies = {"one": parquet({"x": ["a"], "y": [1]}), "two": parquet({"x": pa.array([None], pa.string()), "y": [2]})}
+    version = NamedVersion(version=1, rows=2, content_sha256=content(*bodies.values()), files=["one", "two"])
+    assert read_versions(Stored(bodies), [version], ["x"]).column("x").to_pylist() == ["a", None]
+
+
+def test_an_optional_column_is_null_where_a_version_lacks_it() -> None:
+    objects, versions = stored(one=parquet({"x": [1]}), two=parquet({"x": [2], "y": ["b"]}))
+    found = read_versions(objects, versions, ["x"], ["y", "z"])
+    assert found.to_pydict() == {"x": [1, 2], "y": [None, "b"]}
 
 
 def test_a_version_without_a_column_is_refused_by_its_number() -> None:
-    stored = Stored({"one": parquet({"x": [1]}), "two": parquet({"y": [2]})})
+    objects, versions = stored(one=parquet({"x": [1]}), two=parquet({"y": [2]}))
     with pytest.raises(TrainingDataInvalid, match=r"version 2 \(two\) has no column 'x'"):
-        read_versions(stored, [version(1, 1, "one"), version(2, 1, "two")], ["x"])
+        read_versions(objects, versions, ["x"])
 
 
 def test_a_version_that_does_not_hold_its_rows_is_refused() -> None:
+    objects, (version,) = stored(one=parquet({"x": [1]}))
     with pytest.raises(TrainingDataInvalid, match="version 1 has 1 rows, 2 were recorded"):
-        read_versions(Stored({"one": parquet({"x": [1]})}), [version(1, 2, "one")], ["x"])
+        read_versions(objects, [version.model_copy(update={"rows": 2})], ["x"])
+
+
+def test_a_version_with_a_changed_value_is_refused_though_no_feature_changed() -> None:
+    _, (version,) = stored(one=parquet({"x": [1], "y": [1]}))
+    with pytest.raises(TrainingDataInvalid, match="version 1 does not hold the rows"):
+        read_versions(Stored({"one": parquet({"x": [1], "y": [2]})}), [version], ["x"])
 
 
 def test_no_version_is_refused() -> None:
@@ -100,9 +135,9 @@ def test_no_version_is_refused() -> None:
 
 
 def test_versions_of_clashing_types_are_refused() -> None:
-    stored = Stored({"one": parquet({"x": [1]}), "two": parquet({"x": ["a"]})})
+    objects, versions = stored(one=parquet({"x": [1]}), two=parquet({"x": ["a"]}))
     with pytest.raises(TrainingDataInvalid, match="same types"):
-        read_versions(stored, [version(1, 1, "one"), version(2, 1, "two")], ["x"])
+        read_versions(objects, versions, ["x"])
 
 
 def replaced(name: str, values: Any) -> pa.Table:

@@ -194,5 +194,8 @@ def _listed(column: Column, typed: pa.Array, listed: tuple[Any, ...]) -> Mask | 
 
 def _is_in(column: Column, typed: pa.Array, listed: tuple[Any, ...]) -> pa.BooleanArray:
     plain = ordinals(typed)
-    values = array_of([ordinal(column, value) for value in listed], plain.type)
+    ordinals_of = [ordinal(column, value) for value in listed]
+    if column.type == "number" and 0 in ordinals_of:
+        ordinals_of += [0.0, -0.0]  # equal, but Arrow looks at their bits
+    values = array_of(ordinals_of, plain.type)
     return pc.is_in(plain, value_set=values)

@@ -16,7 +16,7 @@ import pyarrow.csv as pc
 
 from perennial.catalog.contract import Contract
 from perennial.datasets.refusal import Refusal
-from perennial.datasets.source import Limits, RawBatch, Source, check_columns
+from perennial.datasets.source import MAX_STRAY_ROWS, Limits, RawBatch, Source, check_columns
 
 # Also the longest line. Larger blocks save no time (measured: 4 and 16 MiB are alike), smaller ones do not save memory.
 BLOCK = 4 * 1024 * 1024
@@ -44,6 +44,12 @@ class Watched(io.RawIOBase):
         if self.bytes > self._limit:
             raise Refusal("tooLarge", f"more than {self._limit:,} bytes when decompressed")
         return block
+
+    def readinto(self, buffer: Any) -> int:
+        """For readers of Python's own."""
+        block = self.read(len(buffer))
+        buffer[: len(block)] = block
+        return len(block)
 
     def readable(self) -> bool:
         """It can be read."""
@@ -113,7 +119,8 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source, hea
         # Arrow counts rows, blank lines aside, and the header is its first
         skipped.append(row.number - 1)
         source.stray(row.number - 1, "fields", row.text)
-        return "skip"
+        # an exception would be lost in Arrow's thread: "error" ends the reading
+        return "skip" if len(source.strays) <= MAX_STRAY_ROWS else "error"
 
     done = 0
     try:
@@ -125,10 +132,11 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source, hea
                 raise Refusal("tooLarge", f"more than {limits.rows:,} rows")
             yield RawBatch(batch.columns, numbers)
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        source.check_strays()
         raise broken(error) from error
     finally:
         watched.close()
-    _finish(watched, source, header, max([done, *skipped[-1:]]))
+    _finish(path, watched, source, header, max([done, *skipped[-1:]]))
 
 
 def _reader(watched: Watched, contract: Contract, stray: Any, width: int) -> Any:
@@ -159,10 +167,10 @@ def _numbers(done: int, count: int, skipped: list[int]) -> npt.NDArray[np.int64]
     return np.setdiff1d(numbers, ahead, assume_unique=True)[:count] if ahead else numbers
 
 
-def _finish(watched: Watched, source: Source, header: list[str], rows: int) -> None:
+def _finish(path: Path, watched: Watched, source: Source, header: list[str], rows: int) -> None:
     """What only the end of the file can tell."""
     if watched.quotes % 2:
-        raise Refusal("unreadable", "the quotes do not pair: one is never closed, or one inside a value is not doubled")
+        _check_quotes(path)
     terminated = watched.last in {b"\n", b"\r"}
     if not terminated:
         if source.strays and source.strays[-1].row == rows:
@@ -170,3 +178,19 @@ def _finish(watched: Watched, source: Source, header: list[str], rows: int) -> N
         source.unterminated_column = header[-1]
     if not watched.quotes and watched.lines + (not terminated) == rows + 1:
         source.line_of_first = 2
+
+
+def _check_quotes(path: Path) -> None:
+    """Arrow takes a quote that is never closed as closed at the end of the file, and all rows after it as one value.
+
+    An odd number of quotes may also be inch marks inside plain values, which are fine: so this slower look (Python's
+    strict reader) is taken only then.
+    """
+    stream = io.TextIOWrapper(io.BufferedReader(Watched(open_bytes(path), 2**62)), "utf-8-sig", newline="")
+    with stream:
+        rows = csv.reader(stream, strict=True)
+        try:
+            for _ in rows:
+                pass
+        except csv.Error as error:
+            raise Refusal("unreadable", f"a quote is never closed, near line {rows.line_num}: {error}") from error

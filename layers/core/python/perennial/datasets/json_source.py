@@ -41,6 +41,7 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> 
                 numbers.append(number)
             except (ValueError, RecursionError) as error:
                 source.stray(number, "json", f"{error}: {line[:200].decode('utf-8', 'replace')}")
+                source.check_strays()
             if len(rows) >= BATCH_ROWS:
                 yield _batch(rows, numbers, names)
                 rows, numbers = [], []

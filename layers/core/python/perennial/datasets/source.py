@@ -59,10 +59,13 @@ class Source:
     line_of_first: int | None = None
 
     def stray(self, row: int, rule: str, text: str) -> None:
-        """Note a row that is none. Raises Refusal when there are too many for a table."""
-        if len(self.strays) >= MAX_STRAY_ROWS:
-            raise Refusal("unreadable", f"more than {MAX_STRAY_ROWS:,} rows do not have the shape of the table")
+        """Note a row that is none."""
         self.strays.append(Stray(row, rule, text[:MAX_STRAY_TEXT]))
+
+    def check_strays(self) -> None:
+        """Raises Refusal when there are too many stray rows for a table."""
+        if len(self.strays) > MAX_STRAY_ROWS:
+            raise Refusal("unreadable", f"more than {MAX_STRAY_ROWS:,} rows do not have the shape of the table")
 
 
 Opener = Callable[[Path, Contract, Limits], Source]

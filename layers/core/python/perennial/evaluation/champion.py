@@ -44,11 +44,12 @@ def champion_answers(objects: Objects, version: ModelVersion, holdout: Holdout, 
     for word in ("task", "label", "classes"):
         if theirs[word] != signature[word]:
             raise NotComparable(f"its {word} is {theirs[word]!r}, the challenger's {signature[word]!r}")
-    elements = {one["name"]: one["element"] for one in signature["inputs"]}
     for one in theirs["inputs"]:
-        if elements.get(one["name"]) != one["element"]:
-            has = elements.get(one["name"], "not there")
-            raise NotComparable(f"it takes {one['name']!r} as {one['element']}, which is {has} in the held-out rows")
+        if one["name"] not in holdout.columns:
+            raise NotComparable(f"it takes {one['name']!r}, which the held-out rows lack")
+        element = "string" if holdout.columns[one["name"]].dtype == object else "float"
+        if element != one["element"]:
+            raise NotComparable(f"it takes {one['name']!r} as {one['element']}, held-out rows have it as {element}")
     content = verified(objects, version, "model.onnx")
     refuse_external_data(content)
     return Graph(content).score({one["tensor"]: holdout.columns[one["name"]] for one in theirs["inputs"]})

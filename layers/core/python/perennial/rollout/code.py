@@ -31,11 +31,13 @@ def code_of(version: ModelVersion, objects: Objects) -> Code:
     if version.state == "refused":
         raise VersionRefused(f"model {version.model} version {version.version} failed its gates")
     with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
+        root = Path(folder).resolve()
         for key in objects.list(version.prefix):
-            path = root / key.removeprefix(version.prefix)
+            path = (root / key.removeprefix(version.prefix)).resolve()
+            if root not in path.parents:
+                raise BundleInvalid(f"{key!r} is no name for a file of a bundle")
             path.parent.mkdir(parents=True, exist_ok=True)
-            objects.download(key, path)
+            path.write_bytes(objects.get(key))
         bundle = verify(root)
         if (bundle.model, bundle.version, bundle.sha256) != (version.model, version.version, version.sha256):
             raise BundleInvalid(f"{version.prefix} is not what was registered as {version.model} {version.version}")

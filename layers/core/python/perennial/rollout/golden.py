@@ -68,8 +68,9 @@ def check_answer(payload: Any, signature: Signature, golden: Golden, version: in
     if served != (signature.model, str(version)):
         raise SmokeFailed(f"the answer is of model {served[0]!r} version {served[1]!r}, not of version {version}")
     name = PREDICTION if signature.classes is None else PROBABILITY
-    outputs = {one.get("name"): one for one in body.get("outputs", []) if isinstance(one, Mapping)}
-    found = outputs.get(name, {}).get("data")
+    listed = body.get("outputs")
+    outputs = [one for one in listed if isinstance(one, Mapping)] if isinstance(listed, list) else []
+    found = next((one.get("data") for one in outputs if one.get("name") == name), None)
     expected = [value for row in golden.outputs for value in row]
     if not isinstance(found, list) or len(found) != len(expected):
         raise SmokeFailed(f"output {name!r} is not {len(expected)} numbers: {str(found)[:_SHOWN]}")
@@ -86,8 +87,9 @@ def _body(payload: Any) -> Mapping[str, Any]:
     """The JSON body of a reply. Raises SmokeFailed unless it is a 200 with one."""
     if not isinstance(payload, Mapping) or payload.get("statusCode") != 200:
         raise SmokeFailed(f"the golden rows were not answered: {str(payload)[:_SHOWN]}")
+    text = payload.get("body")
     try:
-        body = json.loads(payload.get("body") or "")
+        body = json.loads(text) if isinstance(text, str) else None
     except ValueError:
         body = None
     if not isinstance(body, Mapping):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from perennial.catalog.model import ModelSpec
+from perennial.datasets.parts import ContentDigest
 from perennial.errors import TrainingDataInvalid
 from perennial.storage.objects import Objects
 from perennial.training.features import Feature, prepare
@@ -25,14 +26,16 @@ Array = np.ndarray[Any, Any]
 class Rows:
     """Labelled rows.
 
-    `features` has one column per tensor; `label` holds class indices (int64, −1: a class that training never saw) or
-    values (float64); `time` is datetime64[us] in UTC, or None when the dataset has no event time.
+    `features` has one column per tensor, `others` one per further column that is known at prediction; `label` holds
+    class indices (int64, −1: a class that training never saw) or values (float64); `time` is datetime64[us] in UTC, or
+    None when the dataset has no event time.
     """
 
     features: pd.DataFrame
     label: Array
     time: Array | None
     classes: list[Any] | None
+    others: pd.DataFrame = field(default_factory=pd.DataFrame)
 
     def __len__(self) -> int:
         return len(self.label)
@@ -40,36 +43,59 @@ class Rows:
     def take(self, chosen: Array) -> Rows:
         """The rows at which the boolean mask `chosen` is true."""
         time = None if self.time is None else self.time[chosen]
-        return replace(self, features=self.features[chosen].reset_index(drop=True), label=self.label[chosen], time=time)
+        others = self.others[chosen].reset_index(drop=True) if len(self.others.columns) else self.others
+        features = self.features[chosen].reset_index(drop=True)
+        return replace(self, features=features, label=self.label[chosen], time=time, others=others)
 
 
-def read_versions(objects: Objects, versions: Sequence[NamedVersion], columns: Sequence[str]) -> pa.Table:
+def read_versions(
+    objects: Objects, versions: Sequence[NamedVersion], columns: Sequence[str], optional: Sequence[str] = ()
+) -> pa.Table:
     """The named columns of all versions, in the order given, one file in memory at a time.
 
-    Raises TrainingDataInvalid when there is no version, a column is missing in one, or a version does not hold the rows
-    that were recorded for it.
+    An `optional` column is null in versions that lack it, and left out when all do. Raises TrainingDataInvalid when
+    there is no version, a column is missing in one, or a version does not hold the rows that were recorded for it.
     """
     if not versions:
         raise TrainingDataInvalid("the request names no dataset version")
-    tables: list[pa.Table] = []
-    for version in versions:
-        found = 0
-        for key in version.files:
-            file = pq.ParquetFile(pa.BufferReader(objects.get(key)))
-            missing = sorted(set(columns) - set(file.schema_arrow.names))
-            if missing:
-                raise TrainingDataInvalid(f"version {version.version} ({key}) has no column {missing[0]!r}")
-            found += file.metadata.num_rows
-            tables.append(file.read(columns=list(columns)))
-        if found != version.rows:
-            raise TrainingDataInvalid(f"version {version.version} has {found} rows, {version.rows} were recorded")
+    tables = [table for version in versions for table in _read_version(objects, version, columns, optional)]
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise TrainingDataInvalid(f"the versions do not have the same types: {error}") from error
 
 
-def to_rows(table: pa.Table, spec: ModelSpec, features: Sequence[Feature], event_time: str | None) -> Rows:
+def _read_version(
+    objects: Objects, version: NamedVersion, columns: Sequence[str], optional: Sequence[str]
+) -> list[pa.Table]:
+    """The columns of a version's files. All columns are read once, since the recorded digest is over all of them."""
+    tables: list[pa.Table] = []
+    digest: ContentDigest | None = None
+    for key in version.files:
+        file = pq.ParquetFile(pa.BufferReader(objects.get(key)))
+        missing = sorted(set(columns) - set(file.schema_arrow.names))
+        if missing:
+            raise TrainingDataInvalid(f"version {version.version} ({key}) has no column {missing[0]!r}")
+        digest = digest or ContentDigest(file.schema_arrow)
+        chosen = [*columns, *(name for name in optional if name in file.schema_arrow.names)]
+        for batch in file.iter_batches():
+            digest.add(batch)
+            tables.append(pa.Table.from_batches([batch]).select(chosen))
+    rows = digest.rows if digest else 0
+    if rows != version.rows:
+        raise TrainingDataInvalid(f"version {version.version} has {rows} rows, {version.rows} were recorded")
+    if digest and digest.hexdigest() != version.content_sha256:
+        raise TrainingDataInvalid(f"version {version.version} does not hold the rows that were recorded for it")
+    return tables
+
+
+def to_rows(
+    table: pa.Table,
+    spec: ModelSpec,
+    features: Sequence[Feature],
+    event_time: str | None,
+    others: Sequence[Feature] = (),
+) -> Rows:
     """Features, label and event time of the rows that have a label (and an event time, where the dataset has one).
 
     Raises TrainingDataInvalid: too few rows, one class, a label that does not fit the task.
@@ -77,14 +103,18 @@ def to_rows(table: pa.Table, spec: ModelSpec, features: Sequence[Feature], event
     if event_time is not None:
         table = table.filter(table.column(event_time).is_valid())
     table, label, classes = read_label(table, spec)
-    columns = {feature.tensor: prepare(table.column(feature.name), feature) for feature in features}
-    # the dtype is given: pandas would make a type of its own of text
-    frame = pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
     time = None
     if event_time is not None:
         column = table.column(event_time)
         time = column.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False).astype("datetime64[us]")
-    return Rows(frame, label, time, classes)
+    known = [other for other in others if other.name in table.column_names]
+    return Rows(_frame(table, features), label, time, classes, _frame(table, known))
+
+
+def _frame(table: pa.Table, features: Sequence[Feature]) -> pd.DataFrame:
+    columns = {feature.tensor: prepare(table.column(feature.name), feature) for feature in features}
+    # the dtype is given: pandas would make a type of its own of text
+    return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in columns.items()})
 
 
 def without_unseen_classes(train: Rows, holdout: Rows) -> tuple[Rows, Rows]:

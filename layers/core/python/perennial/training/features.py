@@ -42,6 +42,19 @@ class Feature:
         return "string" if self.kind == "category" else "float"
 
 
+def other_columns(spec: ModelSpec, contract: Contract) -> list[Feature]:
+    """Columns that another version of this model may take as features: known at prediction, of a fitting type.
+
+    They go with the held-out rows, so that a champion can be asked about them after the spec dropped a feature.
+    """
+    taken = {*spec.features, spec.label.column}
+    return [
+        Feature(column.name, column.name, *_KINDS[column.type])
+        for column in contract.columns
+        if column.name not in taken and column.available_at_prediction and column.type in _KINDS
+    ]
+
+
 def features_of(spec: ModelSpec, contract: Contract) -> list[Feature]:
     """The inputs in the spec's order. Raises TrainingDataInvalid for a date or timestamp, which is no feature."""
     types = {column.name: column.type for column in contract.columns}

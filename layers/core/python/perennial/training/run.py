@@ -20,7 +20,7 @@ from perennial.evaluation.scoring import Graph
 from perennial.storage.objects import Objects
 from perennial.training.data import Rows, read_versions, to_rows
 from perennial.training.export import export
-from perennial.training.features import Feature, features_of, signature
+from perennial.training.features import Feature, features_of, other_columns, signature
 from perennial.training.golden import golden
 from perennial.training.parity import check_parity
 from perennial.training.pipeline import fit
@@ -119,7 +119,9 @@ def prepare_candidate(
     clock.step("read", f"reading {sum(version.rows for version in versions)} rows in {len(versions)} versions")
     wanted = [*spec.features, spec.label.column, contract.event_time]
     columns = [name for name in dict.fromkeys(wanted) if name is not None]
-    rows = to_rows(read_versions(objects, versions, columns), spec, features, contract.event_time)
+    others = other_columns(spec, contract)
+    table = read_versions(objects, versions, columns, [other.name for other in others])
+    rows = to_rows(table, spec, features, contract.event_time, others)
     sides = split(rows, spec.train.split.holdout, request.seed)
     clock.step("fit", f"fitting {spec.train.algorithm} on {len(sides.train)} rows, {len(sides.holdout)} held out")
     pipeline = fit(spec, features, sides.train.features, sides.train.label, request.seed)
@@ -134,6 +136,7 @@ def _describe(spec: ModelSpec, candidate: Candidate) -> tuple[dict[str, bytes], 
     """The workspace's binary files, and the metrics on the held-out rows."""
     held = candidate.split.holdout
     columns = {feature.name: held.features[feature.tensor].to_numpy() for feature in candidate.features}
+    columns |= {str(name): held.others[name].to_numpy() for name in held.others.columns}
     answers = score(Graph(candidate.model), held.features)
     days = None if held.time is None else held.time.astype("datetime64[D]")
     metrics = points(spec.task, Scored(held.label, answers, blocks_of(days, len(held))))

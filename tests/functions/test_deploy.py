@@ -1,0 +1,352 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from functions.deploy.handler import lambda_handler
+from perennial.errors import (
+    AliasMoved,
+    BundleInvalid,
+    ModelUnknown,
+    PerennialError,
+    PublishFailed,
+    PublishPending,
+    SmokeFailed,
+    VersionRefused,
+    VersionUnknown,
+)
+from perennial.registry import Registry
+from perennial.registry.registration import register
+from perennial.stage import InputInvalid
+from tests.crash import When, crash_at
+from tests.functions.conftest import World
+from tests.lambda_api import FunctionState, LambdaApi
+from tests.runs import leave
+from tests.unit.governance.test_ledger import AT
+from tests.unit.serving.bundles import MODEL
+
+EVENTS = Path(__file__).parents[2] / "events"
+FUNCTION = f"perennial-dev-predict-{MODEL}"
+SERVICES = ("s3", "dynamodb", "events", "lambda")
+
+
+def event(action: str) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((EVENTS / f"deploy-{action}.json").read_text())
+    return found
+
+
+@pytest.fixture
+def api(world: World, tmp_path: Path) -> Iterator[LambdaApi]:
+    api = LambdaApi(tmp_path)
+    api.create(FUNCTION)
+    with api.serving():
+        yield api
+
+
+@pytest.fixture
+def function(api: LambdaApi) -> FunctionState:
+    return api.functions[FUNCTION]
+
+
+def registered(world: World, run: str = "r1", *, passed: bool = True, auc: float = 0.7) -> int:
+    leave(world.data, run, passed=passed, auc=auc)
+    return register(MODEL, run, AT, world.data, Registry(world.registry)).version
+
+
+def roll_out(version: int) -> dict[str, Any]:
+    """The workflow `rollout`: its steps and the fields it keeps, with its retries and its way back."""
+    known: dict[str, Any] = {"model": MODEL, "version": version, "lambda_version": None, "former": None}
+
+    def step(action: str, **more: Any) -> dict[str, Any]:
+        for attempt in range(5):
+            try:
+                return lambda_handler(event(action) | known | more, None)
+            except PublishPending:
+                if attempt == 4:
+                    raise
+        raise AssertionError
+
+    try:
+        published = step("publish")
+        known |= {name: published[name] for name in ("lambda_version", "former")}
+        while not step("check")["active"]:
+            pass
+        for action in ("smoke", "shift", "verify"):
+            result = step(action)
+    except PerennialError as error:
+        failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
+        result = step("restore", failure=failure)
+    return result
+
+
+def champion(world: World) -> int | None:
+    found = Registry(world.registry).champion(MODEL)
+    return found.version if found else None
+
+
+def test_a_rollout_makes_the_version_serve(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    assert roll_out(version)["error"] is None
+    assert function.alias == "2"
+    found = Registry(world.registry).champion(MODEL)
+    assert found is not None
+    assert (found.version, found.state, found.lambda_version) == (1, "deployed", "2")
+    assert found.code_sha256
+    assert world.ledger_facts(f"model/{MODEL}") == ["deployed"]
+    (fact,) = world.facts("Rollout Promoted")
+    assert (fact["detail"]["version"], fact["detail"]["former"]) == (1, None)
+
+
+def test_a_rollout_waits_while_lambda_prepares_the_version(world: World, api: LambdaApi) -> None:
+    api.published_pending = 3
+    assert roll_out(registered(world))["error"] is None
+    assert api.calls.count("GET configuration") > 3
+
+
+def test_a_second_version_takes_over_and_the_first_is_remembered(world: World, function: FunctionState) -> None:
+    for run in ("r1", "r2"):
+        assert roll_out(registered(world, run))["error"] is None
+    assert function.alias == "3"
+    assert champion(world) == 2
+    history = Registry(world.registry).champion_history(MODEL)
+    assert [(entry.former, entry.version) for entry in history] == [(None, 1), (1, 2)]
+    assert [v.state for v in Registry(world.registry).list_versions(MODEL)] == ["registered", "deployed"]
+
+
+def test_deploying_what_serves_again_changes_nothing(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    roll_out(version)
+    assert roll_out(version)["error"] is None
+    assert (function.alias, sorted(function.versions)) == ("2", ["1", "2"])
+    assert world.ledger_facts(f"model/{MODEL}") == ["deployed"]
+
+
+def test_a_former_version_can_be_deployed_again(world: World, function: FunctionState) -> None:
+    versions = [registered(world, run) for run in ("r1", "r2")]
+    for version in [*versions, versions[0]]:
+        assert roll_out(version)["error"] is None
+    assert champion(world) == 1
+    assert function.alias == "4"
+    assert world.ledger_facts(f"model/{MODEL}") == ["deployed"] * 3
+
+
+def test_a_refused_version_is_never_published(world: World, function: FunctionState) -> None:
+    version = registered(world, passed=False)
+    with pytest.raises(VersionRefused, match="failed its gates"):
+        lambda_handler(event("publish") | {"version": version}, None)
+    assert sorted(function.versions) == ["1"]
+
+
+def test_an_unknown_version_is_named(world: World, api: LambdaApi) -> None:
+    with pytest.raises(VersionUnknown, match="no version 7"):
+        lambda_handler(event("publish") | {"version": 7}, None)
+
+
+def test_a_model_without_a_function_is_named(world: World, api: LambdaApi) -> None:
+    version = registered(world)
+    del api.functions[FUNCTION]
+    with pytest.raises(ModelUnknown, match=FUNCTION):
+        lambda_handler(event("publish") | {"version": version}, None)
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "signature.json", "manifest.json", "conda.yaml"])
+def test_a_changed_file_is_never_published(world: World, function: FunctionState, name: str) -> None:
+    version = registered(world)
+    key = f"models/{MODEL}/00000001/{name}"
+    world.data.put(key, world.data.get(key) + b" ")
+    with pytest.raises(BundleInvalid):
+        lambda_handler(event("publish") | {"version": version}, None)
+    assert sorted(function.versions) == ["1"]
+
+
+def test_a_stray_file_is_never_published(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    world.data.put(f"models/{MODEL}/00000001/../../../escaped", b"x")
+    with pytest.raises(BundleInvalid):
+        lambda_handler(event("publish") | {"version": version}, None)
+    assert sorted(function.versions) == ["1"]
+
+
+def test_a_step_before_publish_is_refused(world: World, api: LambdaApi) -> None:
+    version = registered(world)
+    with pytest.raises(InputInvalid, match="needs lambda_version"):
+        lambda_handler(event("smoke") | {"version": version, "lambda_version": None}, None)
+
+
+def test_while_lambda_is_busy_publish_asks_to_be_called_again(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    function.pending = 3
+    with pytest.raises(PublishPending):
+        lambda_handler(event("publish") | {"version": version}, None)
+    function.pending = 0
+    assert lambda_handler(event("publish") | {"version": version}, None)["lambda_version"] == "2"
+
+
+def test_a_version_that_lambda_cannot_prepare_fails_with_its_reason(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    function.broken = "the layer is gone"
+    failed = roll_out(version)
+    assert (failed["error"], "the layer is gone" in failed["cause"]) == ("PublishFailed", True)
+    assert function.alias == "1"
+    with pytest.raises(PublishFailed):
+        lambda_handler(event("check") | {"version": version}, None)
+
+
+def spoiled(version: str, payload: Any, change: Any) -> Any:
+    body = json.loads(payload["body"])
+    change(body)
+    return {**payload, "body": json.dumps(body)}
+
+
+def off_by_a_little(body: dict[str, Any]) -> None:
+    next(one for one in body["outputs"] if one["name"] == "probability")["data"][3] += 1e-5
+
+
+ANSWERS: dict[str, Any] = {
+    "another number": lambda payload: spoiled("", payload, off_by_a_little),
+    "another version": lambda payload: spoiled("", payload, lambda body: body.update(model_version="9")),
+    "no outputs": lambda payload: spoiled("", payload, lambda body: body.update(outputs=[])),
+    "null": lambda payload: spoiled("", payload, lambda body: body["outputs"][1].update(data=[None] * 6)),
+    "an error": lambda payload: {"statusCode": 500, "body": '{"error":"boom"}'},
+    "a crash": lambda payload: {"errorMessage": "out of memory", "errorType": "Runtime.ExitError"},
+    "no JSON": lambda payload: {"statusCode": 200, "body": "<html>"},
+    "nothing": lambda payload: None,
+}
+
+
+@pytest.mark.parametrize("answer", ANSWERS)
+def test_a_wrong_answer_to_the_golden_rows_never_reaches_the_alias(
+    world: World, api: LambdaApi, function: FunctionState, answer: str
+) -> None:
+    roll_out(registered(world, "r1"))
+    api.answers = lambda version, payload: ANSWERS[answer](payload) if version == "3" else payload
+    failed = roll_out(registered(world, "r2"))
+    assert failed["error"] == "SmokeFailed"
+    assert function.alias == "2"
+    assert "PUT aliases/live" not in api.calls[-4:]
+    assert champion(world) == 1
+    assert world.ledger_facts(f"model/{MODEL}") == ["deployed", "rolled back"]
+    (fact,) = world.facts("Rollout Rolled Back")
+    assert (fact["detail"]["version"], fact["detail"]["former"]) == (2, 1)
+
+
+def test_an_alias_that_answers_wrongly_goes_back(world: World, api: LambdaApi, function: FunctionState) -> None:
+    roll_out(registered(world, "r1"))
+    spoil = ANSWERS["another number"]
+    api.answers = lambda version, payload: (
+        spoil(payload) if version == "3" and "PUT aliases/live" in api.calls[-3:] else payload
+    )
+    failed = roll_out(registered(world, "r2"))
+    assert failed["error"] == "SmokeFailed"
+    assert (function.alias, champion(world)) == ("2", 1)
+
+
+def test_an_alias_that_lags_behind_is_asked_again(world: World, api: LambdaApi, function: FunctionState) -> None:
+    roll_out(registered(world, "r1"))
+    # the answer of the former version is of the former model version, which the golden rows tell as well
+    api.lag = ["2"]
+    api.answers = lambda version, payload: (
+        spoiled("", payload, lambda body: body.update(model_version="2")) if version == "2" else payload
+    )
+    assert roll_out(registered(world, "r2"))["error"] is None
+    assert champion(world) == 2
+
+
+def test_weights_on_the_alias_are_removed(world: World, function: FunctionState) -> None:
+    function.weights = {"1": 0.5}
+    assert roll_out(registered(world))["error"] is None
+    assert function.weights == {}
+
+
+def test_an_alias_that_someone_else_moved_is_left_alone(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    published = lambda_handler(event("publish") | {"version": version}, None)
+    function.versions["9"] = function.code
+    function.alias = "9"
+    known = {"version": version, "lambda_version": published["lambda_version"], "former": published["former"]}
+    with pytest.raises(AliasMoved):
+        lambda_handler(event("shift") | known, None)
+    failed = lambda_handler(event("restore") | known, None)
+    assert "not restored" in failed["cause"]
+    assert function.alias == "9"
+
+
+def test_what_was_committed_is_not_taken_back(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    roll_out(version)
+    failed = lambda_handler(event("restore") | {"version": version}, None)
+    assert failed["error"] == "SmokeFailed"
+    assert "version 1 serves" in failed["cause"]
+    assert (function.alias, champion(world)) == ("2", 1)
+    assert world.ledger_facts(f"model/{MODEL}") == ["deployed"]
+
+
+def test_a_failure_before_anything_was_published_is_recorded(world: World, function: FunctionState) -> None:
+    version = registered(world)
+    failed = lambda_handler(event("restore") | {"version": version, "lambda_version": None, "former": None}, None)
+    assert (failed["error"], failed["cause"][:12]) == ("SmokeFailed", "golden row 3")
+    assert function.alias == "1"
+    assert world.ledger_facts(f"model/{MODEL}") == ["rolled back"]
+
+
+@pytest.mark.parametrize("action", ["publish", "check", "smoke", "shift", "verify", "restore"])
+def test_every_step_may_be_repeated(world: World, function: FunctionState, action: str) -> None:
+    version = registered(world)
+    published = lambda_handler(event("publish") | {"version": version}, None)
+    known = {"version": version, "lambda_version": published["lambda_version"], "former": published["former"]}
+    for before in ("check", "smoke", "shift", "verify"):
+        if action in ("publish", before) or (action == "restore" and before == "verify"):
+            break
+        lambda_handler(event(before) | known, None)
+    first = lambda_handler(event(action) | known, None)
+    state = (function.alias, sorted(function.versions))
+    assert lambda_handler(event(action) | known, None) == first
+    assert (function.alias, sorted(function.versions)) == state
+    assert len(world.ledger_facts(f"model/{MODEL}")) <= 1
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+@pytest.mark.parametrize("action", ["publish", "shift", "verify", "restore"])
+@pytest.mark.parametrize("number", [1, 3, 5, 8, 12, 16])
+def test_a_crash_at_any_call_of_a_step_is_finished_by_a_retry(
+    world: World, function: FunctionState, action: str, number: int, when: When
+) -> None:
+    # given a rollout that came to this step
+    version = registered(world)
+    published = {"lambda_version": None, "former": None}
+    if action != "publish":
+        published = lambda_handler(event("publish") | {"version": version}, None)
+    known = {"version": version, "lambda_version": published["lambda_version"], "former": published["former"]}
+    if action in ("verify", "restore"):
+        lambda_handler(event("shift") | known, None)
+    # when the step dies at its n-th call and is repeated
+    with crash_at(number, when, *SERVICES):
+        lambda_handler(event(action) | known, None)
+    output = lambda_handler(event(action) | known, None)
+    # then everything is as if it had not died
+    if action == "publish":
+        assert (output["lambda_version"], output["former"]) == ("2", "1")
+    assert sorted(function.versions) == ["1", "2"]
+    assert function.alias == ("2" if action in ("shift", "verify") else "1")
+    assert champion(world) == (1 if action == "verify" else None)
+    expected = {"verify": ["deployed"], "restore": ["rolled back"]}
+    assert world.ledger_facts(f"model/{MODEL}") == expected.get(action, [])
+
+
+@pytest.mark.parametrize("task", ["multiclass", "regression"])
+def test_every_task_can_be_rolled_out(world: World, function: FunctionState, task: str) -> None:
+    leave(world.data, "r1", task=task)
+    version = register(MODEL, "r1", AT, world.data, Registry(world.registry)).version
+    assert roll_out(version)["error"] is None
+
+
+def test_smoke_names_the_row_that_differs(world: World, api: LambdaApi) -> None:
+    version = registered(world)
+    lambda_handler(event("publish") | {"version": version}, None)
+    api.answers = lambda _, payload: ANSWERS["another number"](payload)
+    with pytest.raises(SmokeFailed, match=r"golden row 1: probability is 0\.\d+, training saw"):
+        lambda_handler(event("smoke") | {"version": version}, None)
