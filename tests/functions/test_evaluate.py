@@ -75,7 +75,7 @@ def test_a_bound_that_is_missed_fails_the_gate_and_not_the_stage(ready: World) -
     assert not record["passed"]
     (gate,) = record["gates"]
     assert "must be at least 0.99" in gate["reason"]
-    history = list(ready.ledger.history("model/late-trips"))
+    history = list(ready.ledger.read("model/late-trips"))
     assert history[-1].evidence["passed"] is False
 
 

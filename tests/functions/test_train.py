@@ -79,7 +79,7 @@ def test_the_candidate_serves(ready: World, tmp_path: Any) -> None:
     predictor = Predictor(verify(tmp_path))
     golden = ready.data.get_json("staging/r1/golden.json")
     for row, output in zip(golden["rows"], golden["outputs"], strict=True):
-        feeds = {one.tensor: one.one(row[one.name], one.datatype) for one in predictor.inputs}
+        feeds = {one.tensor: one.many([row[one.name]], one.datatype) for one in predictor.inputs}
         assert predictor.score(feeds, 1).values == [output]
 
 

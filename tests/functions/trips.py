@@ -104,7 +104,7 @@ def drop(world: World, table: pa.Table, name: str) -> int:
 
 def request(world: World, run: str, **changes: Any) -> dict[str, Any]:
     """The governor's request for a run on all versions, written to its workspace; the train task will read it."""
-    given = json.loads((EVENTS / "train.json").read_text("utf-8"))
+    given: dict[str, Any] = json.loads((EVENTS / "train.json").read_text("utf-8"))
     given |= {
         "model": "late-trips",
         "run": run,

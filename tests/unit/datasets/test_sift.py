@@ -70,11 +70,12 @@ def parquet_bytes(rows: list[dict[str, Any]], **schema: pa.DataType) -> bytes:
 
 
 @given(rows=st.lists(_row, min_size=1, max_size=12))
-@settings(max_examples=50)
+@settings(max_examples=25)
 def test_valid_rows_come_through_every_kind_of_file_alike(
     tmp_path_factory: pytest.TempPathFactory, rows: list[dict[str, Any]]
 ) -> None:
-    table = csv_bytes(list(rows[0]), [[spelled(value) for value in row.values()] for row in rows])
+    rows = [{name: row[name] for name in "inbdts"} for row in rows]
+    table = csv_bytes("inbdts", [[spelled(value) for value in row.values()] for row in rows])
     files = {
         "a.csv": table, "a.csv.gz": gzip.compress(table), "a.jsonl": jsonl_bytes(rows),
         "a.jsonl.gz": gzip.compress(jsonl_bytes(rows)), "a.parquet": parquet_bytes(rows),
@@ -99,7 +100,9 @@ def test_rows_part_as_a_row_by_row_look_parts_them(
     agreed = contract(
         Column("k", "integer", required=True), Column("g", "string", allowed=("a", "b")), keys=(("k", "g"),)
     )
-    good, bad, seen = [], [], set()
+    good: list[int] = []
+    bad: list[int] = []
+    seen = set()
     for number, (k, g) in enumerate(rows, 1):
         broken = k in {"x", ""} or g == "c"
         repeated = not broken and bool(g) and (k, g) in seen
@@ -139,12 +142,14 @@ def test_the_digest_is_of_rows_not_of_batches(tmp_path: Path, monkeypatch: pytes
     rows = [(n, "x" * (n % 5) or None, n / 7) for n in range(1000)]
     body = csv_bytes(("a", "b", "c"), rows)
     agreed = contract(Column("a", "integer"), Column("b", "string"), Column("c", "number"))
-    whole = sifted(tmp_path, "a.csv", body, agreed)
+    for name in ("whole", "cut", "other"):
+        (tmp_path / name).mkdir()
+    whole = sifted(tmp_path / "whole", "a.csv", body, agreed)
     monkeypatch.setattr("perennial.datasets.csv_source.BLOCK", 1000)
     monkeypatch.setattr(parts, "GROUP_ROWS", 64)
     monkeypatch.setattr(parts, "PART_ROWS", 256)
-    cut = sifted(tmp_path, "a.csv", body, agreed)
-    other = sifted(tmp_path, "a.csv", body.replace(b"\n999,", b"\n998,"), agreed)
+    cut = sifted(tmp_path / "cut", "a.csv", body, agreed)
+    other = sifted(tmp_path / "other", "a.csv", body.replace(b"\n999,", b"\n998,"), agreed)
 
     assert [part.path.name for part in cut.parts][:2] == ["part-00000.parquet", "part-00001.parquet"]
     assert cut.content_sha256 == whole.content_sha256 != other.content_sha256
@@ -236,12 +241,9 @@ def limited(**more: Any) -> Contract:
     ],
 )
 def test_rules_on_the_whole_file(agreed: Contract, rule: str | None, tmp_path: Path) -> None:
-    body = parquet_bytes([{"s": None}, {"s": "x"}, {"s": "y"}, {"s": None}]).replace(b"s", b"s")
-    table = pq.ParquetFile(io.BytesIO(body)).read().rename_columns(["a"])
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer)
+    body = jsonl_bytes([{"a": None}, {"a": "x"}, {"a": "y"}, {"a": None}])
 
-    refusal = sifted(tmp_path, "a.parquet", buffer.getvalue(), agreed).refusal
+    refusal = sifted(tmp_path, "a.jsonl", body, agreed).refusal
 
     assert (refusal.rule if refusal else None) == rule
 
@@ -288,19 +290,21 @@ def test_days_of_the_profile_leave_out_refused_and_doubled_rows(tmp_path: Path) 
 
 
 MEASURE = """
-import resource, sys, tempfile
+import sys, tempfile
 from pathlib import Path
 from perennial.catalog.contract import read_contract
 from perennial.datasets.sift import sift
 result = sift(Path(sys.argv[1]), "a.csv", read_contract(Path(sys.argv[2])), Path(tempfile.mkdtemp(dir=sys.argv[3])))
-print(result.accepted, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024, "pandas" in sys.modules)
+# not getrusage: its peak is inherited from the process that forked this one
+(peak,) = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")]
+print(result.accepted, int(peak.split()[1]) // 1024, "pandas" in sys.modules)
 """
 
 
 def measured(path: Path, folder: Path) -> tuple[int, int, bool]:
     """Rows accepted, most resident memory in MiB, and whether pandas was loaded, in a process of its own."""
     arguments = [str(path), str(ROOT / "infra/catalog/contracts/flights.yaml"), str(folder)]
-    environment = {"PYTHONPATH": str(ROOT / "layers" / "core" / "python"), "ARROW_DEFAULT_MEMORY_POOL": "system"}
+    environment = {"PYTHONPATH": str(ROOT / "layers" / "core" / "python")}
     done = subprocess.run(
         [sys.executable, "-c", MEASURE, *arguments], env=environment, capture_output=True, text=True, check=True
     )

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from perennial.evaluation.blocks import MIN_DAYS, ROW_BLOCKS, blocks_of, interval
-from perennial.evaluation.metrics import METRICS
+from perennial.evaluation.metrics import METRICS, Scored
 from tests.unit.evaluation.made import EPOCH, World, rank_auc
 
 DAYS = 18
@@ -24,18 +24,12 @@ def coverage(simulations: int, *, by_days: bool) -> float:
         label, scores, days = CLUMPED.days(DAYS, seed=1000 + seed)
         blocks = blocks_of(days if by_days else None, len(label))
         answers = np.stack([-scores[0], scores[0]], axis=1)
-        found = interval(METRICS["binary"]["auc"].prepare(scored(label, answers, blocks)), blocks)
+        found = interval(METRICS["binary"]["auc"].prepare(Scored(label, answers, blocks)), blocks)
         assert found is not None
         assert found.low is not None
         assert found.high is not None
         covered += found.low <= truth <= found.high
     return covered / simulations
-
-
-def scored(label, answers, blocks):  # type: ignore[no-untyped-def] # noqa: ANN001, ANN201
-    from perennial.evaluation.metrics import Scored
-
-    return Scored(label, answers, blocks)
 
 
 def test_the_interval_covers_the_truth_as_often_as_it_says() -> None:

@@ -78,6 +78,8 @@ def test_intervals_hold_their_value_and_stay_in_range(task: str) -> None:
     found = measure(task, scored)
     assert found.keys() == METRICS[task].keys()
     for name, metric in found.items():
+        # numpy's floats would not all go into JSON
+        assert [type(end) for end in metric.to_json().values()] == [float, float, float]
         assert metric.low is not None
         assert metric.high is not None
         low, high = METRICS[task][name].bounds

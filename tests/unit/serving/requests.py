@@ -8,10 +8,15 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from hypothesis import HealthCheck, settings
+
 from perennial.serving.bundle import verify
 from perennial.serving.service import Service
 from tests.unit.serving.bundles import INPUTS, MODEL, write_bundle
 
+# for properties that use a service: it keeps no state between requests that an answer depends on, and a busy machine
+# is no failure
+RELAXED = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 ROW = {"distance": 733.5, "hour": 7, "night": False, "carrier": "UA"}
 NOON = 1_364_817_600_000  # 2013-04-01T12:00:00Z
 REQUEST_ID = "6f1b2c3d-1111-4222-8333-123456789abc"

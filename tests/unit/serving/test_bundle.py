@@ -18,6 +18,7 @@ from perennial.errors import BundleInvalid
 from perennial.serving import bundle
 from perennial.serving.bundle import manifest, verify, zip_bundle
 from tests.unit.serving.bundles import MODEL, VERSION, bundle_files, write_bundle
+from tests.unit.serving.requests import RELAXED
 
 
 def rewrite(directory: Path, change: Callable[[dict[str, Any]], Any]) -> None:
@@ -162,6 +163,7 @@ def test_a_directory_without_manifest_is_refused(tmp_path: Path) -> None:
     assert refusal(tmp_path) == "manifest.json: cannot be read: No such file or directory"
 
 
+@RELAXED
 @given(st.binary(max_size=300))
 def test_no_manifest_makes_verification_fail_by_another_name(
     tmp_path_factory: pytest.TempPathFactory, content: bytes

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from perennial.errors import BundleInvalid
 from perennial.serving.graph import refuse_external_data
 from tests.unit.serving.bundles import bundle_files, graph
+from tests.unit.serving.requests import RELAXED
 
 
 def outside(tensor: onnx.TensorProto, location: str = "/etc/passwd") -> onnx.TensorProto:
@@ -114,6 +115,7 @@ def test_graphs_in_graphs_without_end_are_refused() -> None:
         refuse_external_data(nested(0x3A, content))
 
 
+@RELAXED
 @given(st.binary(max_size=200))
 def test_what_is_no_graph_is_refused_or_left_to_onnxruntime(content: bytes) -> None:
     try:

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perennial.serving.errors import RequestRefused
@@ -14,7 +14,7 @@ from perennial.serving.inputs import make_input
 from perennial.serving.prepared import MAX_TEMPLATES, PreparedRequests
 from perennial.serving.protocol import Reader
 from tests.unit.serving.bundles import INPUTS
-from tests.unit.serving.requests import ROW, Server, changed, outputs, request
+from tests.unit.serving.requests import RELAXED, ROW, Server, changed, outputs, request
 
 MADE = [(one["name"], one["datatype"], one["kind"], one["tensor"]) for one in INPUTS]
 
@@ -30,7 +30,7 @@ def read(one: Reader, text: str) -> Any:
     except RequestRefused as refused:
         return str(refused)
     feeds = {name: (array.tolist(), array.dtype) for name, array in found.feeds.items()}
-    return found.id, found.rows, json.loads(found.columns.json), repr(feeds), found.outputs
+    return found.id, found.rows, json.loads(found.columns.json(0, found.rows)), repr(feeds), found.outputs
 
 
 def known(one: Reader) -> int:
@@ -49,7 +49,7 @@ tokens = st.one_of(
 )
 
 
-@settings(max_examples=500)
+@settings(RELAXED, max_examples=500)
 @given(st.lists(st.lists(tokens, min_size=4, max_size=4), min_size=1, max_size=3))
 def test_a_reader_that_knows_the_template_reads_as_one_that_does_not(sent: list[list[str]]) -> None:
     experienced = reader()
@@ -118,10 +118,10 @@ def test_names_with_percent_signs_are_copied_as_they_are() -> None:
     prepared.learn(text, None)
     found = prepared.find(text.replace("1.5", "2.5"))
     assert found is not None
-    assert json.loads(found[0].json) == {"100%s": [2.5]}
+    assert json.loads(found[0].json(0, 1)) == {"100%s": [2.5]}
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@RELAXED
 @given(st.lists(st.floats(-1e5, 1e5), min_size=2, max_size=4))
 def test_one_row_after_another_gets_its_own_answer(server: Server, values: list[float]) -> None:
     alone = [outputs(server.infer(request({**ROW, "distance": value}))[1])["probability"] for value in values]

@@ -10,13 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perennial.serving.inputs import MAX_TEXT
 from perennial.serving.protocol import MAX_BODY_BYTES, MAX_ROWS
 from tests.unit.serving.bundles import NAMES, expected_probability
-from tests.unit.serving.requests import ROW, Server, changed, infer_event, outputs, request
+from tests.unit.serving.requests import RELAXED, ROW, Server, changed, infer_event, outputs, request
 
 FLOAT32_MAX = float(np.finfo(np.float32).max)
 
@@ -52,7 +52,7 @@ def test_one_row_is_answered_with_label_probabilities_and_id(server: Server) -> 
     assert identity["data"] == ["2013-04-01-6f1b2c3d111142228333123456789abc-0"]
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(RELAXED, max_examples=200)
 @given(st.lists(rows, min_size=1, max_size=5))
 def test_every_row_gets_what_the_graph_says(server: Server, given_rows: list[dict[str, Any]]) -> None:
     status, reply = server.infer(request(*given_rows))
@@ -290,7 +290,7 @@ json_values = st.recursive(
 members = st.sampled_from(["name", "datatype", "shape", "data", "parameters"])
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(RELAXED, max_examples=300)
 @given(
     st.sampled_from(["inputs", "outputs", "parameters", "id"]),
     st.dictionaries(st.integers(0, 3), st.dictionaries(members, json_values, max_size=3), max_size=2),
@@ -310,7 +310,7 @@ def test_no_json_is_answered_with_a_5xx(
     assert ("error" in reply) == (status != 200)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@RELAXED
 @given(st.text() | st.binary())
 def test_no_body_is_answered_with_a_5xx(server: Server, body: str | bytes) -> None:
     assert server.infer(body)[0] == 400

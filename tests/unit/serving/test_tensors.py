@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
@@ -17,7 +17,7 @@ from perennial.serving.errors import RequestRefused
 from perennial.serving.inputs import INTEGERS
 from perennial.serving.tensors import DTYPES, decode_tensor, encode_tensor
 from tests.unit.serving.bundles import expected_probability
-from tests.unit.serving.requests import ROW, Server, infer_event, request
+from tests.unit.serving.requests import RELAXED, ROW, Server, infer_event, request
 
 ROWS = [ROW, {**ROW, "carrier": "é\x00", "night": True}, {"distance": 1.5, "hour": -3, "night": True, "carrier": ""}]
 NUMPY = {"distance": np.float64, "hour": np.int64, "night": np.bool_, "carrier": np.object_}
@@ -149,6 +149,7 @@ def test_a_boolean_is_the_byte_0_or_1() -> None:
         decode_tensor("b", "BOOL", 2, memoryview(b"\x00\x02"))
 
 
+@RELAXED
 @given(st.lists(texts))
 def test_text_is_written_and_read_as_triton_does(values: list[str]) -> None:
     array = np.array(values, np.object_)
@@ -158,6 +159,7 @@ def test_text_is_written_and_read_as_triton_does(values: list[str]) -> None:
     assert [text.decode() for text in deserialize_bytes_tensor(encode_tensor("BYTES", values))] == values
 
 
+@RELAXED
 @given(st.sampled_from(sorted(INTEGERS)), st.data())
 def test_integers_round_trip_at_every_size(datatype: str, data: st.DataObject) -> None:
     info = np.iinfo(DTYPES[datatype])
@@ -167,6 +169,7 @@ def test_integers_round_trip_at_every_size(datatype: str, data: st.DataObject) -
     assert decode_tensor("i", datatype, len(values), memoryview(encoded)) == values
 
 
+@RELAXED
 @given(st.sampled_from([("FP16", 16), ("FP32", 32), ("FP64", 64)]), st.data())
 def test_floats_round_trip_with_nan_as_missing(kind: tuple[str, Any], data: st.DataObject) -> None:
     datatype, width = kind
@@ -175,7 +178,7 @@ def test_floats_round_trip_with_nan_as_missing(kind: tuple[str, Any], data: st.D
     assert decode_tensor("f", datatype, len(values), memoryview(encoded)) == values
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@settings(RELAXED, max_examples=200)
 @given(st.integers(0, 400), st.binary(max_size=60), st.none() | st.binary(max_size=200))
 def test_no_binary_body_is_answered_with_a_5xx(server: Server, cut: int, tail: bytes, whole: bytes | None) -> None:
     body, length = InferenceServerClient.generate_request_body(triton_inputs([ROW]))

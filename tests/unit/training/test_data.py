@@ -214,4 +214,5 @@ def test_event_time_is_utc_whatever_its_unit() -> None:
     rows = to_rows(made.set_column(made.schema.get_field_index("at"), "at", zoned), spec, features, "at")
     expected = to_rows(made, spec, features, "at")
     assert rows.time is not None
+    assert expected.time is not None
     assert np.array_equal(rows.time, expected.time)

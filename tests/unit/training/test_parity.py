@@ -50,7 +50,7 @@ def test_any_threshold_moved_by_the_smallest_step_is_found(algorithm: str, task:
         model = convert(pipeline, features, task)
         lower_thresholds(model, pipeline)
         values = attribute(model, "nodes_values")
-        values.floats[index] = float(next32(np.float32(values.floats[index])))
+        values.floats[index] = float(next32(np.array([values.floats[index]], np.float32))[0])
         with pytest.raises(ParityFailed):
             check_parity(pipeline, finish(model, task), features, frame, label, task)
 

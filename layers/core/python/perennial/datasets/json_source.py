@@ -71,7 +71,7 @@ def _lines(watched: Watched) -> Iterator[bytes]:
 
 def _row(line: bytes, names: list[str], ignore_extra: bool) -> dict[str, str | None]:
     try:
-        text = line.decode("utf-8")
+        text = line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise Refusal("encoding", f"the file is not UTF-8: {error}") from error
     found = json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_pairs)

@@ -102,4 +102,4 @@ def interval(
         return Interval(value, None, None)
     spread = float(found.std(ddof=1)) * np.sqrt(blocks.count / (blocks.count - 1))
     reach = float(stdtrit(blocks.count - 1, 0.5 + confidence / 2)) * spread
-    return Interval(value, max(value - reach, bounds[0]), min(value + reach, bounds[1]))
+    return Interval(value, float(max(value - reach, bounds[0])), float(min(value + reach, bounds[1])))

@@ -62,7 +62,7 @@ class PreparedRequests:
             return None  # the careful reader says what is wrong, and where
         for fill, value in zip(template.fillers, values, strict=True):
             fill(value)
-        return Columns(template.columns % tuple(tokens), None), template.feeds, template.outputs
+        return Columns(None, template.columns % tuple(tokens)), template.feeds, template.outputs
 
     def learn(self, text: str, outputs: Outputs) -> None:
         """Keep the surroundings of a one-row request that has been read with care and found right."""

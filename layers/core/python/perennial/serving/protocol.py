@@ -26,9 +26,9 @@ _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 class Request(NamedTuple):
     """A request that the model can answer.
 
-    `columns` are the values as sent (None for missing), by input name, as JSON; `feeds` the same as the graph takes
-    them, those of a single row valid until the next request is read; `outputs` the wanted outputs, each with whether it
-    is to travel in binary, or None for all of them as JSON. `id` is the caller's own.
+    `columns` are the values as sent (None for missing); `feeds` the same as the graph takes them, those of a single row
+    valid until the next request is read; `outputs` the wanted outputs, each with whether it is to travel in binary, or
+    None for all of them as JSON. `id` is the caller's own.
     """
 
     id: str | None
@@ -68,7 +68,7 @@ class Reader:
         wanted = self._wanted(request)
         if rows == 1 and binary is None and client_id is None:
             self._prepared.learn(text, wanted)
-        return Request(client_id, rows, Columns.of(values), feeds, wanted)
+        return Request(client_id, rows, Columns(values), feeds, wanted)
 
     def _tensors(self, listed: Any, binary: memoryview | None) -> tuple[int, dict[str, list[Any]], dict[str, Array]]:
         if type(listed) is not list or not listed:

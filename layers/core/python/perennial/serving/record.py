@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 
 # CloudWatch takes events of 1 MB today and took 256 KB for years; tools that read logs still expect the latter.
 MAX_LINE_BYTES = 256 * 1024 - 1024
+_SAMPLE = 100
 
 # ASCII only: a line separator within a value must not end the line
 dumps: Callable[[Any], str] = json.JSONEncoder(separators=(",", ":"), allow_nan=False, check_circular=False).encode
@@ -46,34 +47,47 @@ class Moment:
 
 
 class Columns(NamedTuple):
-    """Columns of a record: as JSON, and by name for when they have to be cut (None: a single row never is)."""
+    """Columns of a record: by name, or as JSON already (a single row, which never has to be cut)."""
 
-    json: str
     values: Mapping[str, Sequence[Any]] | None
+    text: str = ""
 
-    @classmethod
-    def of(cls, values: Mapping[str, Sequence[Any]]) -> Columns:
-        """Columns by name."""
-        return cls(dumps(values), values)
-
-    def cut(self, start: int, stop: int) -> Columns:
-        """The rows from `start` to before `stop`."""
-        return Columns.of({name: column[start:stop] for name, column in (self.values or {}).items()})
+    def json(self, start: int, stop: int) -> str:
+        """The rows from `start` to before `stop` as a JSON object of lists."""
+        if self.values is None:
+            return self.text
+        return dumps({name: column[start:stop] for name, column in self.values.items()})
 
 
-def lines(head: str, tail: str, rows: int, inputs: Columns, outputs: Columns, first: int = 0) -> Iterator[str]:
+def lines(head: str, tail: str, rows: int, inputs: Columns, outputs: Columns) -> Iterator[str]:
     """The record's lines, each ending in a newline. `head` and `tail` are the members before and behind the columns."""
-    line = _line(head, tail, first, rows, inputs.json, outputs.json)
+    if rows == 1:
+        line = _line(head, tail, 0, 1, inputs.json(0, 1), outputs.json(0, 1))
+        yield line if len(line) <= MAX_LINE_BYTES else _shortened(head, tail, 0, outputs)
+        return
+    size = rows
+    if rows > _SAMPLE:
+        # most of a large record would be written twice if the whole were tried first
+        sample = len(inputs.json(0, _SAMPLE)) + len(outputs.json(0, _SAMPLE))
+        size = max(1, int(_SAMPLE * MAX_LINE_BYTES * 0.9 / sample))
+    for start in range(0, rows, size):
+        yield from _piece(head, tail, start, min(start + size, rows), inputs, outputs)
+
+
+def _piece(head: str, tail: str, start: int, stop: int, inputs: Columns, outputs: Columns) -> Iterator[str]:
+    line = _line(head, tail, start, stop - start, inputs.json(start, stop), outputs.json(start, stop))
     if len(line) <= MAX_LINE_BYTES:
         yield line
-    elif rows == 1:
-        yield _line(head, f'"shortened":true,{tail}', first, rows, "null", outputs.json)
+    elif stop - start == 1:
+        yield _shortened(head, tail, start, outputs)
     else:
-        # as many pieces as the whole suggests, with room for rows that are longer than others
-        size = max(1, min(rows // 2, int(rows * MAX_LINE_BYTES * 0.8 / len(line))))
-        for start in range(0, rows, size):
-            stop = min(start + size, rows)
-            yield from lines(head, tail, stop - start, inputs.cut(start, stop), outputs.cut(start, stop), first + start)
+        middle = (start + stop) // 2
+        yield from _piece(head, tail, start, middle, inputs, outputs)
+        yield from _piece(head, tail, middle, stop, inputs, outputs)
+
+
+def _shortened(head: str, tail: str, row: int, outputs: Columns) -> str:
+    return _line(head, f'"shortened":true,{tail}', row, 1, "null", outputs.json(row, row + 1))
 
 
 def _line(head: str, tail: str, first: int, rows: int, inputs: str, outputs: str) -> str:

@@ -56,11 +56,11 @@ class Answers:
         scores = answer.scores
         if len(scores.values) == 1:
             probability = f',"{PROBABILITY}":[[{answer.probability}]]' if answer.probability else ""
-            return Columns(f'{{"{PREDICTION}":[{answer.prediction}]{probability}}}', None)
+            return Columns(None, f'{{"{PREDICTION}":[{answer.prediction}]{probability}}}')
         values: dict[str, Sequence[Any]] = {PREDICTION: self._predictions(scores)}
         if scores.chosen is not None:
             values[PROBABILITY] = scores.values
-        return Columns.of(values)
+        return Columns(values)
 
     def reply(self, request: Request, answer: Answer, ids: str) -> Reply:
         """The reply to `request`; the id of row i is `<ids>-<i>`. Raises RequestRefused when it would be too large."""

@@ -15,7 +15,6 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from typing import Any
-from uuid import uuid4
 
 from perennial.errors import BundleInvalid
 from perennial.serving.bundle import MANIFEST, Bundle, verify
@@ -170,7 +169,12 @@ def open_service(
 
 def request_id_of(context: Any) -> str:
     """Lambda's request id, unique to an invocation; a fresh one where there is no context."""
-    return getattr(context, "aws_request_id", None) or str(uuid4())
+    found: str | None = getattr(context, "aws_request_id", None)
+    if found is None:
+        from uuid import uuid4
+
+        found = str(uuid4())
+    return found
 
 
 def _stdout(line: str) -> None:
