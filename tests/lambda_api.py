@@ -22,6 +22,7 @@ from urllib.parse import parse_qs, urlsplit
 from uuid import uuid4
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
+from botocore.compat import HTTPHeaders
 
 from perennial.serving.service import open_service
 from perennial.storage.translate import client
@@ -99,8 +100,9 @@ class LambdaApi:
         match = PATH.fullmatch(url.path)
         assert match is not None, url.path
         query = {name: values[0] for name, values in parse_qs(url.query).items()}
-        body = json.loads(request.body or b"{}")
-        headers: dict[str, str] = {}
+        content: Any = request.body
+        body = json.loads(content or b"{}")
+        headers = HTTPHeaders()
         try:
             if match["name"] not in self.functions:
                 raise Refusal(404, "ResourceNotFoundException", f"Function not found: {match['name']}")
@@ -111,7 +113,7 @@ class LambdaApi:
         return AWSResponse(str(request.url), status, headers, _Raw(json.dumps(value).encode()))
 
     def _route(
-        self, what: str, name: str, query: dict[str, str], body: dict[str, Any], headers: dict[str, str]
+        self, what: str, name: str, query: dict[str, str], body: dict[str, Any], headers: HTTPHeaders
     ) -> tuple[int, Any]:
         state = self.functions[name]
         self.calls.append(what)
@@ -186,7 +188,7 @@ class LambdaApi:
         state.alias_revision = str(uuid4())
         return self._alias(state)
 
-    def _invoke(self, name: str, qualifier: str, event: dict[str, Any], headers: dict[str, str]) -> Any:
+    def _invoke(self, name: str, qualifier: str, event: dict[str, Any], headers: HTTPHeaders) -> Any:
         state = self.functions[name]
         version = state.alias if qualifier == "live" else qualifier
         if qualifier == "live" and self.lag:

@@ -130,7 +130,7 @@ def test_a_champion_that_is_not_the_registered_one_stops_the_stage(ready: World)
 
 def test_a_gate_on_a_metric_that_the_task_lacks_is_an_error_of_the_catalog(ready: World) -> None:
     deploy(ready, gates="{rmse: {max: 1}}")
-    with pytest.raises(CatalogInvalid, match="no metric 'rmse' for a binary task"):
+    with pytest.raises(CatalogInvalid, match="no metric 'rmse' for task binary"):
         evaluated(ready, "r1")
 
 

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as sk
 
+from perennial.catalog.model import METRIC_NAMES
 from perennial.evaluation.blocks import Blocks, blocks_of
 from perennial.evaluation.metrics import METRICS, Scored, measure, points
 
@@ -85,3 +86,7 @@ def test_intervals_hold_their_value_and_stay_in_range(task: str) -> None:
         low, high = METRICS[task][name].bounds
         assert low <= metric.low <= metric.value <= metric.high <= high
     assert found == measure(task, Scored(label, answers, blocks_of(None, 400)))
+
+
+def test_the_catalog_knows_the_same_metrics() -> None:
+    assert {task: frozenset(known) for task, known in METRICS.items()} == METRIC_NAMES

@@ -169,8 +169,8 @@ class World(RuleBasedStateMachine):
 @pytest.mark.parametrize(
     ("examples", "steps"),
     [
-        pytest.param(12, 25, id="some"),
-        pytest.param(250, 50, id="many", marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
+        pytest.param(8, 20, id="some"),
+        pytest.param(100, 40, id="many", marks=[pytest.mark.full, pytest.mark.timeout(3600)]),
     ],
 )
 def test_never_two_flights_and_nothing_lost(examples: int, steps: int) -> None:

@@ -13,6 +13,14 @@ from perennial.errors import CatalogInvalid
 
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
 
+# What perennial.evaluation.metrics computes, by task; a test holds the two together. Named here, since the catalog is read
+# where there is no numpy.
+METRIC_NAMES: dict[str, frozenset[str]] = {
+    "binary": frozenset({"auc", "average_precision", "log_loss", "brier", "accuracy", "base_rate"}),
+    "multiclass": frozenset({"auc", "log_loss", "accuracy"}),
+    "regression": frozenset({"rmse", "mae", "r2"}),
+}
+
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
 
@@ -114,6 +122,11 @@ class ModelSpec(Spec):
             raise ValueError("a feature is listed twice")
         if self.label.above is not None and self.task != "binary":
             raise ValueError("label.above makes a binary label; the task is " + self.task)
+        for name in [*self.gates, *([self.comparison.metric] if self.comparison else [])]:
+            if name not in METRIC_NAMES[self.task]:
+                raise ValueError(
+                    f"no metric {name!r} for task {self.task}; there are {sorted(METRIC_NAMES[self.task])}"
+                )
         if (self.train.algorithm == "ridge") != (self.task == "regression") and self.train.algorithm in {
             "ridge",
             "logistic_regression",

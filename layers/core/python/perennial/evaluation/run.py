@@ -5,13 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from perennial.catalog.model import ModelSpec
-from perennial.errors import CatalogInvalid
 from perennial.evaluation.blocks import CONFIDENCE, DRAWS, SEED, blocks_of
 from perennial.evaluation.champion import NotComparable, champion_answers
 from perennial.evaluation.comparison import Compared, compare, not_comparable
 from perennial.evaluation.gates import bound_gates, comparison_gate
 from perennial.evaluation.holdout import Holdout, read_holdout
-from perennial.evaluation.metrics import METRICS, Scored, measure
+from perennial.evaluation.metrics import Scored, measure
 from perennial.evaluation.scoring import Graph
 from perennial.registry import ModelVersion
 from perennial.storage.objects import Objects
@@ -20,10 +19,9 @@ from perennial.storage.objects import Objects
 def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion | None) -> dict[str, Any]:
     """The evaluation record of a run (JSON); the same candidate and champion give the same record.
 
-    Raises CatalogInvalid for a metric that the task does not have, ObjectMissing when the workspace is incomplete,
-    BundleInvalid when the champion's files are not the registered ones.
+    Raises ObjectMissing when the workspace is incomplete, BundleInvalid when the champion's files are not the registered
+    ones.
     """
-    _check_metrics(spec)
     prefix = f"staging/{run}/"
     signature = objects.get_json(f"{prefix}signature.json")
     holdout = read_holdout(objects.get(f"{prefix}holdout.parquet"))
@@ -71,14 +69,3 @@ def _against_champion(
     if spec.comparison is None:
         return former, None
     return former, compare(spec.task, spec.comparison, challenger, scored)
-
-
-def _check_metrics(spec: ModelSpec) -> None:
-    """A gate on a metric that is never computed would never pass; better to say so."""
-    asked = [*spec.gates, *([spec.comparison.metric] if spec.comparison else [])]
-    known = METRICS[spec.task]
-    unknown = [name for name in asked if name not in known]
-    if unknown:
-        raise CatalogInvalid(
-            f"model {spec.name}: no metric {unknown[0]!r} for a {spec.task} task; there are {sorted(known)}"
-        )
