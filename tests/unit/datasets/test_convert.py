@@ -13,7 +13,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perennial.catalog.contract import Column
-from perennial.datasets.convert import ARROW, convert, mask_of, ordinals, to_text
+from perennial.datasets.arrays import mask_of, ordinals, to_text
+from perennial.datasets.convert import ARROW, convert
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.values import parse_timestamp, parser
 
