@@ -13,8 +13,8 @@ from perennial.errors import CatalogInvalid
 
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
 
-# What perennial.evaluation.metrics computes, by task; a test holds the two together. Named here, since the catalog is read
-# where there is no numpy.
+# What perennial.evaluation.metrics computes, by task; a test holds the two together. Named here, since the catalog is
+# read where there is no numpy.
 METRIC_NAMES: dict[str, frozenset[str]] = {
     "binary": frozenset({"auc", "average_precision", "log_loss", "brier", "accuracy", "base_rate"}),
     "multiclass": frozenset({"auc", "log_loss", "accuracy"}),

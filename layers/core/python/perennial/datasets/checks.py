@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from perennial.catalog.contract import Column, Threshold
-from perennial.datasets.convert import Mask, array_of, mask_of, ordinal, ordinals, values_of
+from perennial.datasets.arrays import Mask, array_of, mask_of, ordinals, values_of
+from perennial.datasets.convert import ordinal
 from perennial.errors import CatalogInvalid
 
 

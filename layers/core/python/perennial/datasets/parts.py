@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from perennial.datasets.convert import mask_of, text_buffers, values_of
+from perennial.datasets.arrays import mask_of, text_buffers, values_of
 from perennial.storage.objects import canonical_json
 
 GROUP_ROWS = 131_072

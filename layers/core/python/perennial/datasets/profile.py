@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from perennial.catalog.contract import Column, Contract
-from perennial.datasets.convert import array_of, values_of
+from perennial.datasets.arrays import array_of, values_of
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _DAY_US = 86_400_000_000

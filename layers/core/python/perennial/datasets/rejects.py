@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from perennial.datasets.convert import to_text
+from perennial.datasets.arrays import to_text
 
 ROW, REASONS, TEXT = "__row__", "__reasons__", "__text__"
 

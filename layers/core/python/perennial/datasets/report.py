@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from perennial.datasets.arrays import to_text
 from perennial.datasets.checks import Violation
-from perennial.datasets.convert import to_text
 from perennial.datasets.refusal import Refusal
 
 MAX_PROBLEMS = 1000

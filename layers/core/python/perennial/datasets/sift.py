@@ -14,8 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from perennial.catalog.contract import Contract
+from perennial.datasets.arrays import Mask
 from perennial.datasets.checks import Violation, check, either, offending
-from perennial.datasets.convert import Mask, arrow_schema, convert
+from perennial.datasets.convert import arrow_schema, convert
 from perennial.datasets.duplicates import RowNumbers, without_duplicates
 from perennial.datasets.parts import Part, Parts
 from perennial.datasets.profile import count_days, profile

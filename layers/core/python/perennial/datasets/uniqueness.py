@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from perennial.datasets.convert import mask_of, ordinals, text_buffers, values_of
+from perennial.datasets.arrays import mask_of, ordinals, text_buffers, values_of
 from perennial.datasets.refusal import Refusal
 
 Hashes = npt.NDArray[np.uint64]

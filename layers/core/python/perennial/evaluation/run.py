@@ -19,8 +19,8 @@ from perennial.storage.objects import Objects
 def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion | None) -> dict[str, Any]:
     """The evaluation record of a run (JSON); the same candidate and champion give the same record.
 
-    Raises ObjectMissing when the workspace is incomplete, BundleInvalid when the champion's files are not the registered
-    ones.
+    Raises ObjectMissing when the workspace is incomplete, BundleInvalid when the champion's files are not the ones that
+    were registered.
     """
     prefix = f"staging/{run}/"
     signature = objects.get_json(f"{prefix}signature.json")
