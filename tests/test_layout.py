@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -157,3 +158,13 @@ def test_no_machine_path_is_written_down() -> None:
         if prefix in path.read_text(encoding="utf-8", errors="ignore")
     ]
     assert not wrong
+
+
+def test_every_imitated_behaviour_names_its_source_and_a_test_that_exists() -> None:
+    rows = [line for line in (ROOT / "docs/fidelity.md").read_text(encoding="utf-8").splitlines() if "`test_" in line]
+    tests = {path.name for path in (ROOT / "tests").rglob("test_*.py")}
+    assert len(rows) > 30
+    for row in rows:
+        _, source, shown = row.strip("| ").split(" | ")
+        assert "https://docs.aws.amazon.com/" in source or source.startswith(("assumed", "–")), row
+        assert set(re.findall(r"test_\w+\.py", shown)) <= tests, row
