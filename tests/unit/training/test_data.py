@@ -8,11 +8,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from perennial.catalog.load import FEATURE_TYPES
 from perennial.datasets.parts import ContentDigest
 from perennial.errors import TrainingDataInvalid
 from perennial.storage.objects import Objects
 from perennial.training.data import read_versions, to_rows
-from perennial.training.features import Feature, features_of, prepare, signature
+from perennial.training.features import KINDS, Feature, features_of, prepare, signature
 from perennial.training.request import NamedVersion, TrainRequest
 from tests.unit.training.made import CONTRACT, rows_of, spec_of, table
 
@@ -84,9 +85,8 @@ def test_a_column_of_another_type_is_refused() -> None:
         prepare(pa.chunked_array([["one"]]), NUMBER)
 
 
-def test_a_timestamp_is_no_feature() -> None:
-    with pytest.raises(TrainingDataInvalid, match="feature 'at' is a timestamp"):
-        features_of(spec_of("ridge", "regression", features=["at"]), CONTRACT)
+def test_every_type_that_the_catalog_lets_through_is_laid_out() -> None:
+    assert set(KINDS) == FEATURE_TYPES
 
 
 def test_versions_are_read_by_number_whatever_the_request_says() -> None:

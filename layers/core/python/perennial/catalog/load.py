@@ -10,11 +10,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from perennial.catalog.contract import Contract, parse_contract
+from perennial.catalog.contract import Column, Contract, parse_contract
 from perennial.catalog.model import ModelSpec, parse_model
 from perennial.errors import CatalogInvalid, DatasetUnknown, ModelUnknown
 from perennial.storage.objects import Objects
 
+# Of the contract's types, those that a graph takes (perennial.training.features lays them out), and its numbers.
+FEATURE_TYPES = frozenset({"string", "integer", "number", "boolean"})
+NUMERIC_TYPES = frozenset({"integer", "number"})
 MAX_BYTES = 16 * 1024 * 1024
 
 
@@ -62,6 +65,7 @@ def _load(bucket: str, key: str) -> Catalog:
 def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
     contracts: dict[str, Contract] = {}
     models: dict[str, ModelSpec] = {}
+    sources: dict[str, str] = {}
     digest = hashlib.sha256()
     for name, content in files:
         digest.update(name.encode() + b"\0" + content + b"\0")
@@ -75,22 +79,40 @@ def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
             spec = parse_model(text, name)
             if spec.name in models:
                 raise CatalogInvalid(f"{name}: model {spec.name!r} has two specs")
-            models[spec.name] = spec
+            models[spec.name], sources[spec.name] = spec, name
     for spec in models.values():
-        _check_model(spec, contracts)
+        _check_model(spec, contracts, sources[spec.name])
     return Catalog(contracts, models, digest.hexdigest())
 
 
-def _check_model(spec: ModelSpec, contracts: dict[str, Contract]) -> None:
-    """A model may only use columns of its dataset, and as features only what is known when it predicts."""
+def _check_model(spec: ModelSpec, contracts: dict[str, Contract], source: str) -> None:
+    """A model may only use columns of its dataset, of types that a graph takes, and as features only what is known
+    when it predicts. `source` names the spec's file in errors.
+    """
+    about = f"{source}: model {spec.name}"
     if spec.dataset not in contracts:
-        raise CatalogInvalid(f"model {spec.name}: no contract for dataset {spec.dataset!r}")
+        raise CatalogInvalid(f"{about}: no contract for dataset {spec.dataset!r}")
     columns = {column.name: column for column in contracts[spec.dataset].columns}
     for name in [spec.label.column, *spec.features]:
         if name not in columns:
-            raise CatalogInvalid(f"model {spec.name}: dataset {spec.dataset} has no column {name!r}")
+            raise CatalogInvalid(f"{about}: dataset {spec.dataset} has no column {name!r}")
+    _check_label(spec, columns[spec.label.column], about)
     for name in spec.features:
         if not columns[name].available_at_prediction:
+            raise CatalogInvalid(f"{about}: feature {name!r} is not availableAtPrediction in contract {spec.dataset}")
+        if columns[name].type not in FEATURE_TYPES:
             raise CatalogInvalid(
-                f"model {spec.name}: feature {name!r} is not availableAtPrediction in contract {spec.dataset}"
+                f"{about}: feature {name!r} is a {columns[name].type} in contract {spec.dataset}; "
+                "features are strings, integers, numbers or booleans"
             )
+
+
+def _check_label(spec: ModelSpec, column: Column, about: str) -> None:
+    numeric = spec.task == "regression" or spec.label.above is not None
+    if numeric and column.type not in NUMERIC_TYPES:
+        why = "a regression predicts numbers" if spec.task == "regression" else "label.above compares numbers"
+        raise CatalogInvalid(f"{about}: label {column.name!r} is a {column.type} in contract {spec.dataset}; {why}")
+    if column.type not in FEATURE_TYPES:
+        raise CatalogInvalid(
+            f"{about}: label {column.name!r} is a {column.type} in contract {spec.dataset}, so no class"
+        )

@@ -16,7 +16,7 @@ from perennial.errors import TrainingDataInvalid
 
 Kind = Literal["number", "boolean", "category"]
 
-_KINDS: dict[str, tuple[Kind, str]] = {
+KINDS: dict[str, tuple[Kind, str]] = {
     "integer": ("number", "INT64"),
     "number": ("number", "FP64"),
     "boolean": ("boolean", "BOOL"),
@@ -49,22 +49,18 @@ def other_columns(spec: ModelSpec, contract: Contract) -> list[Feature]:
     """
     taken = {*spec.features, spec.label.column}
     return [
-        Feature(column.name, column.name, *_KINDS[column.type])
+        Feature(column.name, column.name, *KINDS[column.type])
         for column in contract.columns
-        if column.name not in taken and column.available_at_prediction and column.type in _KINDS
+        if column.name not in taken and column.available_at_prediction and column.type in KINDS
     ]
 
 
 def features_of(spec: ModelSpec, contract: Contract) -> list[Feature]:
-    """The inputs in the spec's order. Raises TrainingDataInvalid for a date or timestamp, which is no feature."""
+    """The inputs in the spec's order; the catalog lets no other types through (catalog.load.FEATURE_TYPES)."""
     types = {column.name: column.type for column in contract.columns}
     found: list[Feature] = []
     for index, name in enumerate(spec.features):
-        if types[name] not in _KINDS:
-            raise TrainingDataInvalid(
-                f"model {spec.name}: feature {name!r} is a {types[name]}; features are numbers, booleans or strings"
-            )
-        kind, datatype = _KINDS[types[name]]
+        kind, datatype = KINDS[types[name]]
         plain = _IDENTIFIER.fullmatch(name) and name not in _TAKEN and not re.fullmatch(r"feature_\d+", name)
         found.append(Feature(name, name if plain else f"feature_{index}", kind, datatype))
     return found
