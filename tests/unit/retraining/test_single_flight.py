@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
 
 from perennial.retraining.decisions import Arrival
+from perennial.storage.workflows import Workflow
 from tests.aws import fresh_account
 from tests.crash import crash_at
 from tests.unit.retraining.conftest import AT, Tower, spec_of, tower_in
@@ -30,10 +32,10 @@ class World(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        # one account for all examples: a model and dataset of its own is as good as an empty world, and faster
-        number = next(_names)
-        self.at = self.tower_of_all.governor
-        self.tower = Tower(self.at, self.tower_of_all.account, "", spec_of(f"m{number}", f"d{number}", MIN_ROWS))
+        # one account for all examples: a model, dataset and machine of its own is as good as an empty world, and faster
+        number, account = next(_names), self.tower_of_all.account
+        governor = replace(self.tower_of_all.governor, workflow=Workflow(account.machine(f"lifecycle-{number}")))
+        self.tower = Tower(governor, account, "", spec_of(f"m{number}", f"d{number}", MIN_ROWS))
         self.committed: list[Arrival] = []
         self.undelivered: list[Arrival] = []
         self.seen: dict[str, int] = {}
@@ -143,17 +145,13 @@ class World(RuleBasedStateMachine):
         for one in arrivals:
             if one.flight is not None and one.flight in self.frozen:
                 assert one.version <= max(self.frozen[one.flight])
-        assert len(self.mine()) <= len(self.committed) + self.schedules
+        assert len(self.tower.executions()) <= len(self.committed) + self.schedules
         assert self.tower.governor.ledger.verify(f"model/{self.tower.spec.name}").ok
 
     # ---- helpers
 
-    def mine(self) -> dict[str, str]:
-        prefix = f"{self.tower.spec.name}-"
-        return {name: status for name, status in self.tower.executions().items() if name.startswith(prefix)}
-
     def running(self) -> list[str]:
-        return sorted(name for name, status in self.mine().items() if status == "RUNNING")
+        return sorted(name for name, status in self.tower.executions().items() if status == "RUNNING")
 
     def _lives(self, crash: tuple[int, Any] | None, action: Any) -> bool:
         """Whether the action ended; one that dies is delivered again later."""
