@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 import threading
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -83,6 +84,9 @@ class Cloud:
     credentials: Credentials = field(default_factory=Credentials)
     # image URI (repository:tag, as the template writes it) → its source; filled while assets are published
     images: dict[str, ImageSource] = field(default_factory=dict)
+    # puts an event (detail-type, resources, detail) of an AWS service (`aws.…`) on the default bus; EventBridge's own
+    # PutEvents refuses such sources. Set by the events service; until then nobody listens
+    service_event: Callable[[str, Mapping[str, Any]], Any] = field(default=lambda source, event: None, repr=False)
 
     def __post_init__(self) -> None:
         self.admin = self.credentials.issue(f"arn:aws:iam::{self.account}:user/local")

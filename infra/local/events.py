@@ -44,6 +44,7 @@ class EventsService:
         self._sequencer = Sequencer(cloud.clock)
         self._moto_send = moto.s3.notifications._send_event_bridge_message
         moto.s3.notifications._send_event_bridge_message = self._object_changed
+        cloud.service_event = self._service_event
 
     def handle(self, request: Request) -> Response | None:
         """Answer PutEvents and TestEventPattern, refuse what AWS would refuse and moto would not."""
@@ -134,7 +135,10 @@ class EventsService:
         """Called by moto's S3, on the thread of the caller's request, for a bucket with EventBridge on."""
         what = object_event(account_id, bucket, event_name, key, self._sequencer.next())
         if what is not None:
-            self._event("default", "aws.s3", what, self._cloud.clock.now())
+            self._service_event("aws.s3", what)
+
+    def _service_event(self, source: str, what: Mapping[str, Any]) -> None:
+        self._event("default", source, what, self._cloud.clock.now())
 
     def _route(self, bus: str, event: Mapping[str, Any], arrived: str) -> None:
         found = self._backend.event_buses.get(bus)

@@ -8,9 +8,9 @@ Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -19,7 +19,9 @@ from infra.local.assembly import Stack, publish
 from infra.local.context import Cloud
 from infra.local.intrinsics import Scope, TemplateError, resolve, text_of
 from infra.local.resources import REGISTRY
-from infra.local.resources.base import Handler, Made, Place, Properties, ResourceError, UnchangeableError
+from infra.local.resources.base import Place, Properties, ResourceError, UnchangeableError
+from infra.local.stack_events import StackEvents
+from infra.local.stack_state import Deployed, Known, StackState
 from infra.local.template import Declared, Template, parse
 
 log = logging.getLogger(__name__)
@@ -29,50 +31,6 @@ EXPECTED = (ResourceError, TemplateError, ClientError, BotoCoreError, KeyError)
 
 class ProvisionError(Exception):
     """A stack could not be brought to its template; the text names stack, resource and reason."""
-
-
-@dataclass
-class Deployed:
-    """A resource as it was last made or updated."""
-
-    declared: Declared
-    properties: Properties
-    made: Made
-    place: Place
-
-    @property
-    def handler(self) -> Handler:
-        """What makes, changes and removes it."""
-        return REGISTRY[self.declared.type]
-
-
-@dataclass
-class StackState:
-    """What a stack has: resources in the order of their making, outputs, exports, imports."""
-
-    resources: dict[str, Deployed] = field(default_factory=dict)
-    outputs: dict[str, Any] = field(default_factory=dict)
-    exports: dict[str, Any] = field(default_factory=dict)
-    imports: set[str] = field(default_factory=set)
-
-
-@dataclass
-class Known:
-    """Ref and GetAtt over resources that exist (intrinsics.Resources)."""
-
-    stack: str
-    resources: dict[str, Deployed]
-
-    def ref(self, logical_id: str) -> Any:
-        """The physical id."""
-        return self.resources[logical_id].made.ref
-
-    def attribute(self, logical_id: str, name: str) -> Any:
-        """A GetAtt attribute; raises TemplateError when the local cloud does not know it."""
-        found = self.resources[logical_id]
-        if name not in found.made.attributes:
-            raise TemplateError(f"Fn::GetAtt {logical_id}.{name}: {found.declared.type} has no such attribute here")
-        return found.made.attributes[name]
 
 
 class Provisioner:
@@ -113,13 +71,19 @@ class Provisioner:
             raise ProvisionError(f"{stack.name}: {error}") from error
         for item in template.resources:
             _understood(stack.name, item)
-        before = self.stacks.get(stack.name, StackState())
-        change = Change(self, stack.name, template, before)
+        before, source = self.stacks.get(stack.name, StackState()), _source(stack, template)
+        if before.source == source:
+            return {}
+        events = StackEvents(self._cloud, scope.pseudo("AWS::StackId"), creation=stack.name not in self.stacks)
+        events.begun()
+        change = Change(self, stack.name, template, before, events)
         after = change.run()
-        after.imports = imports.used
+        after.source, after.imports = source, imports.used
         self._check_exports(stack.name, before, after, change)
         self.stacks[stack.name] = after
+        events.cleaning_up()
         change.clean_up()
+        events.complete()
         return change.done
 
     def _check_exports(self, stack: str, before: StackState, after: StackState, change: Change) -> None:
@@ -128,8 +92,9 @@ class Provisioner:
             users = [other for other, state in self.stacks.items() if other != stack and name in state.imports]
             if users and after.exports.get(name) != value:
                 what = "updated" if name in after.exports else "deleted"
-                change.roll_back()
-                raise ProvisionError(f"{stack}: Export {name} cannot be {what} as it is in use by {', '.join(users)}")
+                reason = f"Export {name} cannot be {what} as it is in use by {', '.join(users)}"
+                change.roll_back(reason)
+                raise ProvisionError(f"{stack}: {reason}")
 
     def place(self, stack: str, logical_id: str, *, fresh: bool) -> Place:
         """Where a handler works; `fresh` gives the resource a physical name it has not had yet."""
@@ -155,6 +120,11 @@ class _Imports(dict[str, Any]):
         return super().__getitem__(name)
 
 
+def _source(stack: Stack, template: Template) -> str:
+    """What an update is decided by: without a change of template or parameters, CloudFormation does nothing."""
+    return json.dumps([stack.template, template.scope.parameters], sort_keys=True)
+
+
 def _understood(stack: str, item: Declared) -> None:
     """Refuse an unknown type or property before anything is made."""
     if item.type not in REGISTRY:
@@ -168,8 +138,11 @@ def _understood(stack: str, item: Declared) -> None:
 class Change:
     """One stack on its way from a template to the next: remembers how to go back."""
 
-    def __init__(self, provisioner: Provisioner, stack: str, template: Template, before: StackState) -> None:
+    def __init__(
+        self, provisioner: Provisioner, stack: str, template: Template, before: StackState, events: StackEvents
+    ) -> None:
         self._provisioner = provisioner
+        self._events = events
         self._stack = stack
         self._template = template
         self._before = before
@@ -191,11 +164,11 @@ class Change:
             where = f"{self._stack}/Outputs"
             return self._state(scope)
         except EXPECTED as error:
-            self.roll_back()
             reason = f"property {error} is missing" if isinstance(error, KeyError) else str(error)
+            self.roll_back(f"{where}: {reason}")
             raise ProvisionError(f"{where}: {reason}") from error
-        except BaseException:
-            self.roll_back()
+        except BaseException as error:
+            self.roll_back(f"{where}: {error}")
             raise
 
     def _state(self, scope: Scope) -> StackState:
@@ -205,7 +178,7 @@ class Change:
             for name, item in self._template.outputs.items()
             if "Export" in item
         }
-        return StackState(self._now, outputs, exports)
+        return StackState(resources=self._now, outputs=outputs, exports=exports)
 
     def _bring(self, item: Declared, props: Properties) -> None:
         old = self._before.resources.get(item.logical_id)
@@ -259,14 +232,16 @@ class Change:
     def _undo_update(old: Deployed, props: Properties) -> None:
         old.handler.update(old.place, old.made, old.properties, props)
 
-    def roll_back(self) -> None:
+    def roll_back(self, reason: str) -> None:
         """Undo what was done, last first; what cannot be undone is logged and left."""
+        self._events.rolling_back(reason)
         while self._undo:
             undo = self._undo.pop()
             try:
                 undo()
             except EXPECTED:
                 log.exception("%s: rollback of a resource failed", self._stack)
+        self._events.rolled_back()
 
     def clean_up(self) -> None:
         """Delete what was replaced and what the template no longer has, dependants first."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -13,8 +13,10 @@ from botocore.exceptions import ClientError
 from infra.local.assembly import Stack
 from infra.local.context import Cloud
 from infra.local.provision import Provisioner, ProvisionError
+from tests.local import made
 
 Changes = dict[str, str]
+Told = Callable[[int], list[dict[str, Any]]]
 
 
 class Account:
@@ -304,3 +306,66 @@ def test_a_stack_with_a_function_can_be_taken_away(account: Account) -> None:
     assert set(account.bring({}).values()) == {"deleted"}
     with pytest.raises(account.cloud.client("lambda").exceptions.ResourceNotFoundException):
         account.cloud.client("lambda").get_function(FunctionName=f"{account.stack}-predict")
+
+
+@pytest.fixture
+def told(account: Account, cloud: Cloud) -> Iterator[Told]:
+    """The events about the account's stack, once so many are there."""
+    client, rule = cloud.client("events"), f"{account.stack}-told"
+    stack = f"arn:aws:cloudformation:{cloud.region}:{cloud.account}:stack/{account.stack}/"
+    pattern = {"source": ["aws.cloudformation"], "detail": {"stack-id": [{"prefix": stack}]}}
+    arn = client.put_rule(Name=rule, EventPattern=json.dumps(pattern))["RuleArn"]
+    target = made.queue(cloud, source=arn)
+    client.put_targets(Rule=rule, Targets=[{"Id": "queue", "Arn": target}])
+
+    def events(count: int) -> list[dict[str, Any]]:
+        found = [json.loads(message["Body"]) for message in made.received(cloud, target, count)]
+        assert len(found) == count
+        return found
+
+    yield events
+    client.remove_targets(Rule=rule, Ids=["queue"])
+    client.delete_rule(Name=rule)
+
+
+def statuses(events: list[dict[str, Any]]) -> set[str]:
+    return {event["detail"]["status-details"]["status"] for event in events}
+
+
+def test_the_default_bus_is_told_of_a_creation(account: Account, told: Told) -> None:
+    account.bring({"Q": queue()})
+    events = told(2)
+    assert statuses(events) == {"CREATE_IN_PROGRESS", "CREATE_COMPLETE"}
+    assert len({event["detail"]["client-request-token"] for event in events}) == 1
+    for event in events:
+        assert (event["source"], event["detail-type"]) == ("aws.cloudformation", "CloudFormation Stack Status Change")
+        assert event["resources"] == [event["detail"]["stack-id"]]
+        assert f":stack/{account.stack}/" in event["resources"][0]
+
+
+def test_the_default_bus_is_told_of_an_update_and_of_nothing_when_there_is_none(account: Account, told: Told) -> None:
+    name = f"/{account.stack}/p"
+    account.bring({"P": parameter(name, "1")})
+    account.bring({"P": parameter(name, "1")})
+    account.bring({"P": parameter(name, "2")})
+    assert statuses(told(5)) == {
+        *("CREATE_IN_PROGRESS", "CREATE_COMPLETE"),
+        *("UPDATE_IN_PROGRESS", "UPDATE_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_COMPLETE"),
+    }
+
+
+def test_the_default_bus_is_told_why_a_stack_was_rolled_back(account: Account, told: Told) -> None:
+    cloud, taken = account.cloud, f"/{account.stack}/taken"
+    cloud.client("ssm").put_parameter(Name=taken, Value="x", Type="String")
+    with pytest.raises(ProvisionError):
+        account.bring({"T": parameter(taken, "1")})
+    events = told(3)
+    assert statuses(events) == {"CREATE_IN_PROGRESS", "ROLLBACK_IN_PROGRESS", "ROLLBACK_COMPLETE"}
+    assert any("ParameterAlreadyExists" in event["detail"]["status-details"]["status-reason"] for event in events)
+    account.bring({"Q": queue()})
+    with pytest.raises(ProvisionError):
+        account.bring({"Q": queue(), "T": parameter(taken, "1")})
+    assert statuses(told(6)) == {
+        *("CREATE_IN_PROGRESS", "CREATE_COMPLETE", "UPDATE_IN_PROGRESS", "UPDATE_ROLLBACK_IN_PROGRESS"),
+        *("UPDATE_ROLLBACK_COMPLETE_CLEANUP_IN_PROGRESS", "UPDATE_ROLLBACK_COMPLETE"),
+    }
