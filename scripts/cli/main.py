@@ -15,6 +15,7 @@ from scripts.cli.datasets import datasets
 from scripts.cli.down import down
 from scripts.cli.drop import drop
 from scripts.cli.env import env
+from scripts.cli.init import init
 from scripts.cli.ledger import ledger
 from scripts.cli.models import models
 from scripts.cli.output import Failure, errors
@@ -33,7 +34,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for verb in (up, down, env, status, drop, datasets, quarantine, models, versions, predict, proxy, tick):
+for verb in (init, up, down, env, status, drop, datasets, quarantine, models, versions, predict, proxy, tick):
     app.command()(verb)
 app.add_typer(ledger, name="ledger")
 

@@ -45,6 +45,10 @@ class ModelUnknown(Refused):
     """No model of that name is in the catalog."""
 
 
+class ProposalRefused(Refused):
+    """No catalog can be proposed from a data file; the message names file, column and rule."""
+
+
 # Ingest
 class FileRefused(Refused):
     """A dropped file cannot be read as what it claims to be, or breaks a rule that holds for the whole file."""

@@ -78,14 +78,15 @@ def broken(error: Exception) -> Refusal:
 
 def open_csv(path: Path, contract: Contract, limits: Limits) -> Source:
     """The rows of a CSV file. Raises Refusal for its header; the batches raise it for the rest."""
-    header = _header(path)
+    header = read_header(path)
     check_columns(header, contract)
     source = Source(batches=iter(()))
     source.batches = _batches(path, contract, limits, source, header)
     return source
 
 
-def _header(path: Path) -> list[str]:
+def read_header(path: Path) -> list[str]:
+    """The names in the first line. Raises Refusal."""
     stream = open_bytes(path)
     try:
         head: bytes = stream.read(_HEAD)

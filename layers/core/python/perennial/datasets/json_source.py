@@ -32,7 +32,7 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> 
     numbers: list[int] = []
     number, line = 0, b""
     try:
-        for line in _lines(watched):
+        for line in lines_of(watched):
             if not line.strip():
                 continue
             number += 1
@@ -57,7 +57,8 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> 
         yield _batch(rows, numbers, names)
 
 
-def _lines(watched: Watched) -> Iterator[bytes]:
+def lines_of(watched: Watched) -> Iterator[bytes]:
+    """The lines of a stream, the last one perhaps without its end. Raises Refusal for one that is too long."""
     rest = b""
     while block := watched.read(BLOCK // 4):
         *lines, rest = (rest + block).split(b"\n")

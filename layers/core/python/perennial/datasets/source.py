@@ -97,6 +97,11 @@ _EXPECTED = {".csv": None, ".csv.gz": "gzip", ".jsonl": None, ".jsonl.gz": "gzip
 
 def open_source(path: Path, name: str, contract: Contract, limits: Limits = Limits()) -> Source:
     """The rows of the file at `path`, which was dropped as `name`. Raises Refusal for what can be seen at once."""
+    return _opener(checked_kind(path, name, limits))(path, contract, limits)
+
+
+def checked_kind(path: Path, name: str, limits: Limits = Limits()) -> str:
+    """The ending that says what the file is (`.csv.gz`), once its size and first bytes agree. Raises Refusal."""
     kind = _kind(name)
     size = path.stat().st_size
     if size == 0:
@@ -104,7 +109,7 @@ def open_source(path: Path, name: str, contract: Contract, limits: Limits = Limi
     if size > limits.file_bytes:
         raise Refusal("tooLarge", f"{size:,} bytes; at most {limits.file_bytes:,} are read here")
     _verify(path, name, kind)
-    return _opener(kind)(path, contract, limits)
+    return kind
 
 
 def _kind(name: str) -> str:
