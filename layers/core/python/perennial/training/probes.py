@@ -56,15 +56,18 @@ def probes_of(pipeline: Pipeline, features: Sequence[Feature], frame: pd.DataFra
 def plain_probes(features: Sequence[Feature], frame: pd.DataFrame) -> Probes:
     """Missing, unseen and out-of-range values, one feature at a time, and a row with everything missing."""
     bases = frame.iloc[np.linspace(0, len(frame) - 1, min(BASES, len(frame))).astype(int)].reset_index(drop=True)
-    frames, what, names = [], [], []
+    size = len(bases)
+    tried = [(one, *try_) for one in features for try_ in _plain_values(one, frame[one.tensor].to_numpy())]
+    columns = {}
     for feature in features:
-        for word, value in _plain_values(feature, frame[feature.tensor].to_numpy()):
-            frames.append(bases.assign(**{feature.tensor: _filled(value, len(bases))}))
-            what += [word] * len(bases)
-            names += [feature.name] * len(bases)
-    empty = {feature.tensor: _filled("" if feature.kind == "category" else np.nan, 1) for feature in features}
-    frames.append(pd.DataFrame(empty))
-    return Probes(pd.concat(frames, ignore_index=True), [*what, "all missing"], [*names, "(all)"])
+        # filled in place: a frame per probe would cost the square of the number of features
+        values = np.append(np.tile(bases[feature.tensor].to_numpy(), len(tried)), _missing(feature))
+        for place in (place for place, (probed, _, _) in enumerate(tried) if probed is feature):
+            values[place * size : (place + 1) * size] = tried[place][2]
+        columns[feature.tensor] = pd.Series(values, dtype=object if feature.kind == "category" else np.float32)
+    what = [word for _, word, _ in tried for _ in range(size)]
+    names = [feature.name for feature, _, _ in tried for _ in range(size)]
+    return Probes(pd.DataFrame(columns), [*what, "all missing"], [*names, "(all)"])
 
 
 def _plain_values(feature: Feature, column: Array) -> list[tuple[str, Any]]:
@@ -78,8 +81,8 @@ def _plain_values(feature: Feature, column: Array) -> list[tuple[str, Any]]:
     return [("missing", np.nan), ("below the range", low - reach), ("above the range", high + reach)]
 
 
-def _filled(value: Any, size: int) -> pd.Series[Any]:
-    return pd.Series([value] * size, dtype=object if isinstance(value, str) else np.float32)
+def _missing(feature: Feature) -> Array:
+    return np.array([""], dtype=object) if feature.kind == "category" else np.array([np.nan], dtype=np.float32)
 
 
 def _split_probes(pipeline: Pipeline, order: Sequence[Feature], splits: Splits, frame: pd.DataFrame) -> Probes:
