@@ -15,6 +15,7 @@ RetentionDays = Literal[
     1, 3, 5, 7, 14, 30, 60, 90, 120, 150, 180, 365, 400, 545, 731, 1096, 1827, 2192, 2557, 2922, 3288, 3653
 ]
 Days = Annotated[int, Field(ge=1, le=36500)]
+Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
 
 
 class Strict(BaseModel):
@@ -56,6 +57,8 @@ class Environment(Strict):
     staging_days: Days
     noncurrent_days: Days
     ledger_retention_days: Days
+    prediction_log_days: Days
+    alert_emails: list[Email] = []
     tracing: bool
     train: Train
     predict: Predict

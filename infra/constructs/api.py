@@ -9,8 +9,10 @@ from aws_cdk import aws_apigatewayv2 as apigw
 from aws_cdk import aws_apigatewayv2_authorizers as authorizers
 from aws_cdk import aws_apigatewayv2_integrations as integrations
 from aws_cdk import aws_lambda as lambda_
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
+from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.log_group import StageLogGroup
 from infra.environment import Environment
 
@@ -47,7 +49,9 @@ _MODELS = (
 class Api(Construct):
     """HTTP API `perennial-<env>`, payload format 2.0, every route signed (SigV4)."""
 
-    def __init__(self, scope: Construct, *, environment: Environment, models: lambda_.IFunction) -> None:
+    def __init__(
+        self, scope: Construct, *, environment: Environment, models: lambda_.IFunction, alerts: sns.ITopic
+    ) -> None:
         super().__init__(scope, "Api")
         self.api = apigw.HttpApi(
             self,
@@ -58,6 +62,15 @@ class Api(Construct):
             default_authorizer=authorizers.HttpIamAuthorizer(),
         )
         self._stage(environment)
+        alarm(
+            self,
+            "ErrorsAlarm",
+            environment=environment,
+            name="api-errors",
+            says="Requests were answered with a 5xx.",
+            metric=self.api.metric_server_error(period=PERIOD, statistic="Sum"),
+            alerts=alerts,
+        )
         # one permission for all routes: the function is the API's answer to whatever no predict function answers
         answer = integrations.HttpLambdaIntegration("Models", models, scope_permission_to_route=False)
         for method, path in _MODELS:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge
+from infra.constructs.alerts import PERIOD, alarm
 from infra.environment import Environment
 
 # How long a message waits for a person: SQS's longest.
@@ -24,7 +25,7 @@ LAMBDA_RETRIES = 2
 class DeadLetters(sqs.Queue):
     """One queue for all hops of an environment: every message names its rule, schedule or function, and the error."""
 
-    def __init__(self, scope: Construct, *, environment: Environment) -> None:
+    def __init__(self, scope: Construct, *, environment: Environment, alerts: sns.ITopic) -> None:
         super().__init__(
             scope,
             "DeadLetters",
@@ -34,14 +35,12 @@ class DeadLetters(sqs.Queue):
             retention_period=_KEPT,
         )
         acknowledge(self, "This is the dead-letter queue.", "AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy")
-        cloudwatch.Alarm(
+        alarm(
             scope,
             "DeadLettersAlarm",
-            alarm_name=environment.resource("dead-letters"),
-            alarm_description="An event reached nobody. Runbook: docs/runbook/dead-letters.md",
-            metric=self.metric_approximate_number_of_messages_visible(period=Duration.minutes(5), statistic="Maximum"),
-            threshold=0,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=1,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            environment=environment,
+            name="dead-letters",
+            says="An event reached nobody.",
+            metric=self.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
+            alerts=alerts,
         )

@@ -10,6 +10,7 @@ from aws_cdk import aws_events as events
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_s3_assets as s3_assets
+from aws_cdk import aws_sns as sns
 from aws_cdk import aws_ssm as ssm
 from constructs import Construct
 
@@ -29,6 +30,7 @@ class Memory:
     registry: dynamodb.ITable
     triggers: dynamodb.ITable
     bus: events.IEventBus
+    alerts: sns.ITopic
     catalog_asset: s3_assets.Asset
 
 

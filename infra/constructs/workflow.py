@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
-from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge
+from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.log_group import StageLogGroup
-from infra.environment import Environment
+from infra.constructs.shared import Shared
 
 
 class Workflow(sfn.StateMachine):
     """State machine `perennial-<env>-<workflow>` (standard: exactly once, a year long if need be)."""
 
-    def __init__(
-        self, scope: Construct, *, workflow: str, environment: Environment, definition: sfn.IChainable
-    ) -> None:
+    def __init__(self, scope: Construct, *, workflow: str, shared: Shared, definition: sfn.IChainable) -> None:
+        environment = shared.environment
         # the prefix keeps log delivery out of the account's resource policy, which holds only ten groups or so
         log = StageLogGroup(
             scope,
@@ -48,14 +46,12 @@ class Workflow(sfn.StateMachine):
                 "AwsSolutions-SF2",
                 "Serverless-StepFunctionStateMachineXray",
             )
-        cloudwatch.Alarm(
+        alarm(
             scope,
             "FailedAlarm",
-            alarm_name=environment.resource(f"{workflow}-failed"),
-            alarm_description=f"An execution of {workflow} failed. Runbook: docs/runbook/{workflow}-failed.md",
-            metric=self.metric_failed(period=Duration.minutes(5), statistic="Sum"),
-            threshold=0,
-            comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
-            evaluation_periods=1,
-            treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,
+            environment=environment,
+            name=f"{workflow}-failed",
+            says=f"An execution of {workflow} failed.",
+            metric=self.metric_failed(period=PERIOD, statistic="Sum"),
+            alerts=shared.memory.alerts,
         )

@@ -13,6 +13,7 @@ from constructs import Construct
 
 from infra.assets import EXCLUDED
 from infra.constructs.acknowledge import acknowledge
+from infra.constructs.alerts import Alerts
 from infra.constructs.bucket import PrivateBucket
 from infra.constructs.shared import Memory, publish
 from infra.constructs.tables import GlueTables, KeyedTable
@@ -39,6 +40,7 @@ class DataStack(Stack):
             "Every rule on this bus has a dead-letter queue of its own; the bus's would only serve customer keys.",
             "Serverless-EventBusDLQ",
         )
+        self.alerts = Alerts(self, environment=environment)
         self.catalog = s3_assets.Asset(self, "Catalog", path=str(catalog_folder), exclude=EXCLUDED)
         self.glue = GlueTables(
             self, "Glue", environment=environment, contracts=catalog.contracts.values(), bucket=self.data
@@ -54,6 +56,7 @@ class DataStack(Stack):
             registry=self.registry,
             triggers=self.triggers,
             bus=self.bus,
+            alerts=self.alerts,
             catalog_asset=self.catalog,
         )
 
@@ -84,7 +87,13 @@ class DataStack(Stack):
         former = s3.LifecycleRule(
             id="noncurrent", noncurrent_version_expiration=Duration.days(settings.noncurrent_days)
         )
-        bucket = PrivateBucket(self, "Data", environment=settings, log_to=self.access_logs, lifecycle=[staging, former])
+        logged = [
+            s3.LifecycleRule(id=thing, prefix=f"{thing}/", expiration=Duration.days(settings.prediction_log_days))
+            for thing in ("predictions", "predictions-failed")
+        ]
+        bucket = PrivateBucket(
+            self, "Data", environment=settings, log_to=self.access_logs, lifecycle=[staging, former, *logged]
+        )
         bucket.send_events()
         return bucket
 
@@ -110,6 +119,7 @@ class DataStack(Stack):
             "registry-table": self.registry.table_name,
             "triggers-table": self.triggers.table_name,
             "bus": self.bus.event_bus_name,
+            "alerts-topic": self.alerts.topic_arn,
             "catalog": self.catalog.s3_object_url,
         }
         for thing, value in values.items():

@@ -23,7 +23,7 @@ class ServingStack(Stack):
         layers = LayerSet(self, environment=environment)
         shared = Shared(stack=self, environment=environment, memory=memory, catalog=catalog, layers=layers)
         models = Models(self, shared)
-        api = Api(self, environment=environment, models=models.function)
+        api = Api(self, environment=environment, models=models.function, alerts=memory.alerts)
         records = Records(self, environment=environment, bucket=memory.data)
         for model in sorted(catalog.models):
             predict = Predict(self, shared, model=model, records=records)

@@ -25,9 +25,7 @@ class IngestWorkflow(Construct):
         # the event's own time, so that an event delivered twice is the same request twice
         request = {"detail": path("detail"), "as_of": path("time")}
         definition = call(self, "Ingest", stage.function, request, timeout=ingest.TIMEOUT)
-        self.machine = Workflow(
-            self, workflow="ingest", environment=shared.environment, definition=sfn.Chain.start(definition)
-        )
+        self.machine = Workflow(self, workflow="ingest", shared=shared, definition=sfn.Chain.start(definition))
         acknowledge_versions(self.machine.role, stage.function)
         self._start_on_objects(shared, dead_letters)
 

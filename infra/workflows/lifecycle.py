@@ -61,7 +61,7 @@ class LifecycleWorkflow(Construct):
         settle = sfn.Wait(self, "Settle", time=sfn.WaitTime.seconds_path("$.look.settle_seconds"))
         settled = sfn.Choice(self, "Settled").when(ready, trained.next(evaluated).next(registered).next(gate))
         definition = self._open().next(settle).next(look).next(settled.otherwise(settle))
-        self.machine = Workflow(self, workflow="lifecycle", environment=shared.environment, definition=definition)
+        self.machine = Workflow(self, workflow="lifecycle", shared=shared, definition=definition)
         for function in (governor, evaluator, registrar):
             acknowledge_versions(self.machine.role, function)
         acknowledge_executions(self.machine.role, rollout)

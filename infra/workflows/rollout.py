@@ -43,7 +43,7 @@ class RolloutWorkflow(Construct):
         )
         active = sfn.Choice(self, "Active").when(sfn.Condition.boolean_equals("$.checked.active", True), tried)
         definition = opened.next(publish).next(pending).next(check).next(active.otherwise(pending))
-        self.machine = Workflow(self, workflow="rollout", environment=shared.environment, definition=definition)
+        self.machine = Workflow(self, workflow="rollout", shared=shared, definition=definition)
         acknowledge_versions(self.machine.role, stage.function)
 
     def _step(self, state: str, restore: sfn.IChainable, **answer: Any) -> sfn.TaskStateBase:

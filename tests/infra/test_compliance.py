@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from infra.layers import ROOT
-from infra.synth import node
-from tests.infra.conftest import App, Resource, listed, text
+from infra.synth import node, synthesize
+from tests.infra.conftest import CATALOG, App, Resource, listed, text
 
 # Actions that AWS lets nobody narrow to a resource, each with the reason it is needed.
 WITHOUT_RESOURCE = {
@@ -222,3 +222,31 @@ def test_every_alarm_names_its_runbook_article(app: App) -> None:
         named = re.search(r"docs/runbook/\S+\.md", alarm.props["AlarmDescription"])
         assert named, alarm.id
         assert (ROOT / named[0]).is_file(), named[0]
+
+
+def test_every_alarm_tells_the_topic_that_alarms_may_write(app: App) -> None:
+    topic = app.one("AWS::SNS::Topic", TopicName="perennial-dev-alerts")
+    for alarm in app.of("AWS::CloudWatch::Alarm"):
+        for told in ("AlarmActions", "OKActions"):
+            assert [topic.id in text(action) for action in alarm.props[told]] == [True], alarm.id
+    (policy,) = app.of("AWS::SNS::TopicPolicy")
+    allowed = [one for one in policy.props["PolicyDocument"]["Statement"] if one["Effect"] == "Allow"]
+    assert [one["Principal"] for one in allowed] == [{"Service": "cloudwatch.amazonaws.com"}]
+    assert allowed[0]["Condition"] == {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}}
+
+
+def test_recorded_predictions_end_and_what_was_dropped_does_not(app: App) -> None:
+    (data,) = [bucket for bucket in app.of("AWS::S3::Bucket") if bucket.id.startswith("Data")]
+    rules = data.props["LifecycleConfiguration"]["Rules"]
+    expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
+    assert expiring == {"staging/": 30, "predictions/": 90, "predictions-failed/": 90}
+
+
+@pytest.mark.full
+def test_production_keeps_what_must_not_be_lost_when_its_stacks_go() -> None:
+    prod = App.read(synthesize(env="prod", catalog=CATALOG, nag=True))
+    kept = prod.of("AWS::S3::Bucket", "AWS::DynamoDB::Table")
+    assert {(one.raw["DeletionPolicy"], one.raw["UpdateReplacePolicy"]) for one in kept} == {("Retain", "Retain")}
+    tables = prod.of("AWS::DynamoDB::Table")
+    assert all(table.props["DeletionProtectionEnabled"] for table in tables)
+    assert all(table.props["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] for table in tables)

@@ -191,7 +191,8 @@ def test_a_schedule_asks_the_governor_with_the_time_it_was_due(app: App) -> None
 def test_clients_find_everything_in_parameters(app: App) -> None:
     names = {parameter.props["Name"].removeprefix("/perennial/dev/") for parameter in app.of("AWS::SSM::Parameter")}
     assert names == {
-        *("data-bucket", "ledger-bucket", "registry-table", "triggers-table", "bus", "catalog", "api-url"),
+        *("data-bucket", "ledger-bucket", "registry-table", "triggers-table", "bus", "alerts-topic", "catalog"),
+        "api-url",
         *("ingest-workflow", "lifecycle-workflow", "rollout-workflow"),
     }
 
