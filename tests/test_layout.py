@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import yaml
 
 ROOT = Path(__file__).parents[1]
 LIBRARY = ROOT / "layers" / "core" / "python" / "perennial"
@@ -168,3 +169,15 @@ def test_every_imitated_behaviour_names_its_source_and_a_test_that_exists() -> N
         _, source, shown = row.strip("| ").split(" | ")
         assert "https://docs.aws.amazon.com/" in source or source.startswith(("assumed", "–")), row
         assert set(re.findall(r"test_\w+\.py", shown)) <= tests, row
+
+
+def test_what_deploys_is_pinned_and_gets_no_more_than_it_needs() -> None:
+    for path in sorted((ROOT / ".github" / "workflows").glob("*.yml")):
+        text = path.read_text(encoding="utf-8")
+        workflow = yaml.safe_load(text)
+        assert set(workflow["permissions"]) <= {"contents", "id-token"}, name(path)
+        assert workflow["permissions"]["contents"] == "read", name(path)
+        for used in re.findall(r"uses: (\S+)", text):
+            assert re.fullmatch(r"(\./.+|\S+@[0-9a-f]{40})", used), f"{name(path)}: {used}"
+        assert "secrets." not in text
+    assert ".ci/run" in (ROOT / ".github" / "workflows" / "deploy.yml").read_text(encoding="utf-8")

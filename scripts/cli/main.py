@@ -23,6 +23,7 @@ from scripts.cli.predict import predict
 from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
 from scripts.cli.status import status
+from scripts.cli.sweep import sweep
 from scripts.cli.tick import tick
 from scripts.cli.up import up
 from scripts.cli.versions import versions
@@ -34,7 +35,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for verb in (init, up, down, env, status, drop, datasets, quarantine, models, versions, predict, proxy, tick):
+for verb in (init, up, down, env, status, drop, datasets, quarantine, models, versions, predict, proxy, tick, sweep):
     app.command()(verb)
 app.add_typer(ledger, name="ledger")
 

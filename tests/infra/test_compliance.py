@@ -250,3 +250,11 @@ def test_production_keeps_what_must_not_be_lost_when_its_stacks_go() -> None:
     tables = prod.of("AWS::DynamoDB::Table")
     assert all(table.props["DeletionProtectionEnabled"] for table in tables)
     assert all(table.props["PointInTimeRecoverySpecification"]["PointInTimeRecoveryEnabled"] for table in tables)
+
+
+def test_operations_lists_the_alarms_of_the_template(app: App) -> None:
+    page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+    listed_there = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
+    assert listed_there == {
+        alarm.props["AlarmName"].removeprefix("perennial-dev-") for alarm in app.of("AWS::CloudWatch::Alarm")
+    }

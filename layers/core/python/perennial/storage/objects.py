@@ -6,11 +6,21 @@ import json
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NamedTuple
 
 from perennial.errors import ConditionFailed, ObjectMissing
 from perennial.storage.translate import client, translated
+
+
+class Entry(NamedTuple):
+    """An object as a listing tells it: `etag` without quotes, `size` in bytes, `at` when it was written."""
+
+    key: str
+    etag: str
+    size: int
+    at: datetime
 
 
 @dataclass(frozen=True)
@@ -97,11 +107,15 @@ class Objects:
 
     def list(self, prefix: str, start_after: str = "") -> Iterator[str]:
         """Keys under `prefix`, in order."""
+        return (entry.key for entry in self.entries(prefix, start_after))
+
+    def entries(self, prefix: str, start_after: str = "") -> Iterator[Entry]:
+        """What lies under `prefix`, in the order of keys."""
         pages = client("s3").get_paginator("list_objects_v2")
         with translated(f"list s3://{self.bucket}/{prefix}"):
             for page in pages.paginate(Bucket=self.bucket, Prefix=prefix, StartAfter=start_after):
                 for item in page.get("Contents", []):
-                    yield item["Key"]
+                    yield Entry(item["Key"], item["ETag"].strip('"'), item["Size"], item["LastModified"])
 
 
 def canonical_json(value: Any) -> bytes:
