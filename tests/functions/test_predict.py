@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 from tritonclient.http import InferenceServerClient
 
@@ -67,7 +68,7 @@ def test_the_sample_of_the_triton_client_is_answered_in_kind(invoke: Invoke) -> 
     )
     plain = json.loads(invoke(event("predict"))["body"])
     probability = next(output["data"] for output in plain["outputs"] if output["name"] == "probability")
-    assert result.as_numpy("probability").ravel().tolist() == probability
+    assert result.as_numpy("probability").ravel().astype(np.float32).tolist() == np.float32(probability).tolist()
 
 
 def test_the_sample_question_is_answered(invoke: Invoke) -> None:

@@ -118,7 +118,7 @@ def test_names_with_percent_signs_are_copied_as_they_are() -> None:
     prepared.learn(text, None)
     found = prepared.find(text.replace("1.5", "2.5"))
     assert found is not None
-    assert json.loads(found[0].json(0, 1)) == {"100%s": [2.5]}
+    assert json.loads(found.columns.json(0, 1)) == {"100%s": [2.5]}
 
 
 @RELAXED

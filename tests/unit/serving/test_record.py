@@ -6,13 +6,17 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.serving import record
 from perennial.serving.inputs import MAX_TEXT
-from perennial.serving.record import MAX_LINE_BYTES, Columns, Moment, lines
+from perennial.serving.predictor import Scores
+from perennial.serving.record import MAX_LINE_BYTES, Moment, Row, Values, lines
+from perennial.serving.reply import Answers
+from perennial.serving.signature import Signature
 from tests.unit.serving.requests import NOON, RELAXED, REQUEST_ID, ROW, Server, infer_event, outputs, request
 
 
@@ -99,8 +103,8 @@ def test_a_large_request_becomes_several_lines_that_hold_every_row_once(server: 
 
 
 def test_a_row_too_large_for_a_line_is_recorded_without_its_inputs() -> None:
-    inputs = Columns({f"c{index}": ["\u0001" * MAX_TEXT] for index in range(10)})
-    (line,) = lines('{"record":"prediction",', '"cold":false', 1, inputs, Columns(None, '{"prediction":[1]}'))
+    inputs = Values({f"c{index}": ["\u0001" * MAX_TEXT] for index in range(10)})
+    (line,) = lines('{"record":"prediction",', '"cold":false', 1, inputs, Row('{"prediction":[1]}'))
     found = json.loads(line)
     assert found["inputs"] is None
     assert found["shortened"] is True
@@ -113,8 +117,8 @@ def test_a_row_too_large_for_a_line_is_recorded_without_its_inputs() -> None:
     st.integers(0, 5),
 )
 def test_cutting_loses_no_row_and_keeps_their_order(rows: list[tuple[str, float]], small: int) -> None:
-    inputs = Columns({"t": [text for text, _ in rows]})
-    outputs = Columns({"p": [value for _, value in rows]})
+    inputs = Values({"t": [text for text, _ in rows]})
+    outputs = Values({"p": [value for _, value in rows]})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(record, "MAX_LINE_BYTES", 60 + 60 * small)
         found = [json.loads(line) for line in lines("{", '"z":0', len(rows), inputs, outputs)]
@@ -131,6 +135,14 @@ def test_times_are_utc(moment: datetime) -> None:
     aware = moment.replace(tzinfo=UTC, microsecond=moment.microsecond // 1000 * 1000)
     epoch_ms = round(aware.timestamp() * 1000)
     texts = Moment()
-    assert texts.iso(epoch_ms) == aware.strftime("%Y-%m-%dT%H:%M:%S.") + f"{aware.microsecond // 1000:03}Z"
-    assert texts.date(epoch_ms) == aware.strftime("%Y-%m-%d")
-    assert texts.date(NOON) == "2013-04-01"
+    instant = aware.strftime("%Y-%m-%dT%H:%M:%S.") + f"{aware.microsecond // 1000:03}Z"
+    assert texts.texts(epoch_ms) == (aware.strftime("%Y-%m-%d"), instant)
+    assert texts.texts(NOON)[0] == "2013-04-01"
+
+
+@given(st.lists(st.floats(0, 1, width=32), min_size=2, max_size=2))
+def test_the_digits_of_a_probability_name_its_float32(values: list[float]) -> None:
+    signature = Signature("m", "binary", (), (0, 1))
+    written = json.loads(Answers("m", 1, signature).answer(Scores([values], [0])).json(0, 1))
+    assert [np.float32(value) for value in written["probability"][0]] == [np.float32(value) for value in values]
+    assert all(type(value) is float for value in written["probability"][0])

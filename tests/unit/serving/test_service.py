@@ -126,18 +126,18 @@ def test_an_answer_that_is_no_finite_number_is_a_fault_of_the_model(tmp_path: Pa
     assert all(dimension in found for dimensions in metric["Dimensions"] for dimension in dimensions)
 
 
-def test_a_reply_larger_than_lambda_lets_out_is_413(multiclass: Server) -> None:
+def test_a_reply_larger_than_lambda_lets_out_is_413(tmp_path: Path) -> None:
+    server = Server(tmp_path, bundle_files("multiclass", tuple(range(8))))
     body = request(*[ROW] * 50_000)
-    multiclass.records.clear()
-    status, reply = multiclass.infer(body)
+    status, reply = server.infer(body)
     assert status == 413
     assert "send fewer rows, or ask for fewer outputs" in reply["error"]
-    assert not [found for found in multiclass.records if found["record"] == "prediction"]
-    assert multiclass.infer({**body, "outputs": [{"name": "prediction"}]})[0] == 200
+    assert not [found for found in server.records if found["record"] == "prediction"]
+    assert server.infer({**body, "outputs": [{"name": "prediction"}]})[0] == 200
     for others, expected in (([], 200), ([{"name": "probability"}], 413)):
         identities = {"name": "prediction_id", "parameters": {"binary_data": True}}
         event = infer_event({**body, "outputs": [identities, *others]})
-        assert multiclass.send(event)["statusCode"] == expected
+        assert server.send(event)["statusCode"] == expected
 
 
 def test_without_a_bundle_every_path_says_that_there_is_no_model_yet(tmp_path: Path) -> None:

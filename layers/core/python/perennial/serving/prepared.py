@@ -13,11 +13,12 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from perennial.serving.inputs import Array, Filler, Input
-from perennial.serving.record import Columns, dumps
+from perennial.serving.record import Row, dumps
+from perennial.serving.request import Outputs, Request
 
 MAX_TEMPLATES = 16
 MAX_CHARACTERS = 256 * 1024
@@ -25,9 +26,6 @@ MAX_CHARACTERS = 256 * 1024
 # be copied into the record as it is.
 _SLOT = re.compile(r'"data": ?\[(-?[0-9][0-9.eE+-]*|"[ !#-\[\]-~]*"|null|true|false)\]')
 _decoder = json.JSONDecoder()
-
-Outputs = Sequence[tuple[str, bool]] | None
-Prepared = tuple[Columns, dict[str, Array], Outputs]
 
 
 class _Template(NamedTuple):
@@ -44,8 +42,8 @@ class PreparedRequests:
         self._inputs = inputs
         self._templates: dict[tuple[str, ...], _Template] = {}
 
-    def find(self, text: str) -> Prepared | None:
-        """Columns, feeds and outputs of a one-row request whose template is known, else None.
+    def find(self, text: str) -> Request | None:
+        """A one-row request whose template is known, else None.
 
         Raises RequestRefused for a value that its input does not take.
         """
@@ -62,7 +60,7 @@ class PreparedRequests:
             return None  # the careful reader says what is wrong, and where
         for fill, value in zip(template.fillers, values, strict=True):
             fill(value)
-        return Columns(None, template.columns % tuple(tokens)), template.feeds, template.outputs
+        return Request(None, 1, Row(template.columns % tuple(tokens)), template.feeds, template.outputs)
 
     def learn(self, text: str, outputs: Outputs) -> None:
         """Keep the surroundings of a one-row request that has been read with care and found right."""

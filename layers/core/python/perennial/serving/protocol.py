@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 from perennial.serving.errors import RequestRefused
 from perennial.serving.inputs import Array, Input, shown
 from perennial.serving.prepared import PreparedRequests
-from perennial.serving.record import Columns
+from perennial.serving.record import Values
+from perennial.serving.request import Outputs, Request
 from perennial.serving.strict_json import parse
 from perennial.serving.tensors import decode_tensor
 
@@ -21,21 +22,6 @@ MAX_ROWS = 50_000
 MAX_BODY_BYTES = 10 * 1024 * 1024  # what API Gateway lets in; only compression could bring more
 MAX_ID = 256
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
-
-
-class Request(NamedTuple):
-    """A request that the model can answer.
-
-    `columns` are the values as sent (None for missing); `feeds` the same as the graph takes them, those of a single row
-    valid until the next request is read; `outputs` the wanted outputs, each with whether it is to travel in binary, or
-    None for all of them as JSON. `id` is the caller's own.
-    """
-
-    id: str | None
-    rows: int
-    columns: Columns
-    feeds: dict[str, Array]
-    outputs: Sequence[tuple[str, bool]] | None
 
 
 class Reader:
@@ -59,7 +45,7 @@ class Reader:
             body, binary = _split(body, header_length)
         text = _text(body) if isinstance(body, bytes) else body
         if binary is None and (prepared := self._prepared.find(text)) is not None:
-            return Request(None, 1, *prepared)
+            return prepared
         request = parse(text)
         client_id = request.get("id")
         if client_id is not None and not _is_id(client_id):
@@ -68,7 +54,7 @@ class Reader:
         wanted = self._wanted(request)
         if rows == 1 and binary is None and client_id is None:
             self._prepared.learn(text, wanted)
-        return Request(client_id, rows, Columns(values), feeds, wanted)
+        return Request(client_id, rows, Values(values), feeds, wanted)
 
     def _tensors(self, listed: Any, binary: memoryview | None) -> tuple[int, dict[str, list[Any]], dict[str, Array]]:
         if type(listed) is not list or not listed:
@@ -118,7 +104,7 @@ class Reader:
             raise RequestRefused(f"input {name!r} is {spec.datatype}; datatype {shown(datatype)} cannot stand for it")
         return spec
 
-    def _wanted(self, request: Mapping[str, Any]) -> Sequence[tuple[str, bool]] | None:
+    def _wanted(self, request: Mapping[str, Any]) -> Outputs:
         parameters = request.get("parameters")
         binary = _flag(parameters, "binary_data_output", "parameters") if parameters is not None else None
         listed = request.get("outputs")

@@ -12,8 +12,8 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 # CloudWatch takes events of 1 MB today and took 256 KB for years; tools that read logs still expect the latter.
 MAX_LINE_BYTES = 256 * 1024 - 1024
@@ -28,43 +28,55 @@ class Moment:
 
     def __init__(self) -> None:
         self._minute = -1
-        self._text = ""
+        self._date = self._text = ""
 
-    def date(self, epoch_ms: int) -> str:
-        """`2013-04-30`."""
-        return self._until_minute(epoch_ms // 60_000)[:10]
-
-    def iso(self, epoch_ms: int) -> str:
-        """`2013-04-30T12:00:00.000Z`."""
+    def texts(self, epoch_ms: int) -> tuple[str, str]:
+        """The date and the instant: `2013-04-30`, `2013-04-30T12:00:00.000Z`."""
         minute, ms = divmod(epoch_ms, 60_000)
-        return f"{self._until_minute(minute)}:{ms // 1000:02}.{ms % 1000:03}Z"
-
-    def _until_minute(self, minute: int) -> str:
         if minute != self._minute:
             self._minute = minute
-            self._text = time.strftime("%Y-%m-%dT%H:%M", time.gmtime(minute * 60))
-        return self._text
+            self._text = time.strftime("%Y-%m-%dT%H:%M:", time.gmtime(minute * 60))
+            self._date = self._text[:10]
+        return self._date, f"{self._text}{ms / 1000:06.3f}Z"
 
 
-class Columns(NamedTuple):
-    """Columns of a record: by name, or as JSON already (a single row, which never has to be cut)."""
-
-    values: Mapping[str, Sequence[Any]] | None
-    text: str = ""
+class Columns(Protocol):
+    """Columns of a record."""
 
     def json(self, start: int, stop: int) -> str:
         """The rows from `start` to before `stop` as a JSON object of lists."""
-        if self.values is None:
-            return self.text
-        return dumps({name: column[start:stop] for name, column in self.values.items()})
+        ...
 
 
-def lines(head: str, tail: str, rows: int, inputs: Columns, outputs: Columns) -> Iterator[str]:
+class Values(NamedTuple):
+    """Columns by name, written when they are asked for."""
+
+    by_name: Mapping[str, Sequence[Any]]
+
+    def json(self, start: int, stop: int) -> str:
+        """See Columns."""
+        return dumps({name: column[start:stop] for name, column in self.by_name.items()})
+
+
+class Row(NamedTuple):
+    """The columns of a single row, written already."""
+
+    text: str
+
+    def json(self, start: int, stop: int) -> str:
+        """See Columns."""
+        return self.text
+
+
+def lines(head: str, tail: str, rows: int, inputs: Columns, outputs: Columns) -> Iterable[str]:
     """The record's lines, each ending in a newline. `head` and `tail` are the members before and behind the columns."""
-    if rows == 1:
-        line = _line(head, tail, 0, 1, inputs.json(0, 1), outputs.json(0, 1))
-        yield line if len(line) <= MAX_LINE_BYTES else _shortened(head, tail, 0, outputs)
-        return
+    if rows > 1:
+        return _pieces(head, tail, rows, inputs, outputs)
+    line = _line(head, tail, 0, 1, inputs.json(0, 1), outputs.json(0, 1))
+    return (line if len(line) <= MAX_LINE_BYTES else _shortened(head, tail, 0, outputs),)
+
+
+def _pieces(head: str, tail: str, rows: int, inputs: Columns, outputs: Columns) -> Iterator[str]:
     size = rows
     if rows > _SAMPLE:
         # most of a large record would be written twice if the whole were tried first

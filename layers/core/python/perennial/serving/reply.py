@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 from perennial.serving.envelope import JSON_TYPE, Reply
 from perennial.serving.errors import RequestRefused
 from perennial.serving.predictor import Scores
-from perennial.serving.protocol import Request
-from perennial.serving.record import Columns, dumps
+from perennial.serving.record import dumps
+from perennial.serving.request import Request
 from perennial.serving.signature import PREDICTION, PREDICTION_ID, PROBABILITY, Signature
 from perennial.serving.tensors import encode_tensor
 
@@ -19,11 +19,18 @@ MAX_REPLY_BYTES = 6 * 1024 * 1024 - 4096
 
 
 class Answer(NamedTuple):
-    """Predictions in JSON without their brackets: `prediction` [n], and `probability` [n × k] flat ("" without)."""
+    """Scores, and the same in JSON, a text a row: its prediction, its probabilities without brackets ([] without)."""
 
     scores: Scores
-    prediction: str
-    probability: str
+    predictions: list[str]
+    probabilities: list[str]
+
+    def json(self, start: int, stop: int) -> str:
+        """The record's outputs (see record.Columns)."""
+        predictions = f'{{"{PREDICTION}":[{",".join(self.predictions[start:stop])}]'
+        if not self.probabilities:
+            return predictions + "}"
+        return f'{predictions},"{PROBABILITY}":[[{"],[".join(self.probabilities[start:stop])}]]}}'
 
 
 class Answers:
@@ -33,6 +40,8 @@ class Answers:
         self._head = f'{{"model_name":"{model}","model_version":"{version}",'
         self._classes = signature.classes
         self._labels = [dumps(label) for label in signature.classes or ()]
+        # nine digits tell any float32 from its neighbours
+        self._numbers = ",".join(["%#.9g"] * len(signature.classes or (0,)))
         self._datatypes = {one["name"]: one["datatype"] for one in signature.metadata_outputs()}
         # with gaps for the number of rows and the data
         self._texts = {name: self._form(name, '"data":[%s]') for name in self._datatypes}
@@ -46,21 +55,12 @@ class Answers:
 
     def answer(self, scores: Scores) -> Answer:
         """Scores written out, once for the reply and the record."""
-        numbers = ",".join([repr(value) for row in scores.values for value in row])
+        form = self._numbers
+        numbers = [form % tuple(row) for row in scores.values]
         if scores.chosen is None:
-            return Answer(scores, numbers, "")
-        return Answer(scores, ",".join([self._labels[index] for index in scores.chosen]), numbers)
-
-    def columns(self, answer: Answer) -> Columns:
-        """The record's outputs."""
-        scores = answer.scores
-        if len(scores.values) == 1:
-            probability = f',"{PROBABILITY}":[[{answer.probability}]]' if answer.probability else ""
-            return Columns(None, f'{{"{PREDICTION}":[{answer.prediction}]{probability}}}')
-        values: dict[str, Sequence[Any]] = {PREDICTION: self._predictions(scores)}
-        if scores.chosen is not None:
-            values[PROBABILITY] = scores.values
-        return Columns(values)
+            return Answer(scores, numbers, [])
+        labels = self._labels
+        return Answer(scores, [labels[index] for index in scores.chosen], numbers)
 
     def reply(self, request: Request, answer: Answer, ids: str) -> Reply:
         """The reply to `request`; the id of row i is `<ids>-<i>`. Raises RequestRefused when it would be too large."""
@@ -69,20 +69,21 @@ class Answers:
             return self._chosen(head, request.outputs, answer, ids)
         rows = request.rows
         identities = f'"{ids}-0"' if rows == 1 else _identities(rows, ids)
+        predictions = ",".join(answer.predictions)
         if self._classes is None:
-            outputs = self._all % (rows, answer.prediction, rows, identities)
+            outputs = self._all % (rows, predictions, rows, identities)
         else:
-            outputs = self._all % (rows, answer.prediction, rows, answer.probability, rows, identities)
+            outputs = self._all % (rows, predictions, rows, ",".join(answer.probabilities), rows, identities)
         return _plain(f'{head}"outputs":[{outputs}]}}')
 
     def _chosen(self, head: str, outputs: Sequence[tuple[str, bool]], answer: Answer, ids: str) -> Reply:
         rows = len(answer.scores.values)
         parts: list[str] = []
         binaries: list[bytes] = []
-        texts = {PREDICTION: answer.prediction, PROBABILITY: answer.probability}
+        texts = {PREDICTION: answer.predictions, PROBABILITY: answer.probabilities}
         for name, binary in outputs:
             if not binary:
-                data = _identities(rows, ids) if name == PREDICTION_ID else texts[name]
+                data = _identities(rows, ids) if name == PREDICTION_ID else ",".join(texts[name])
                 parts.append(self._texts[name] % (rows, data))
                 continue
             content = encode_tensor(self._datatypes[name], self._values(name, answer.scores, ids))

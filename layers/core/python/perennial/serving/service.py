@@ -91,13 +91,14 @@ class Service:
         began = time.perf_counter_ns()
         scores = self._predictor.score(request.feeds, request.rows)
         score_us = (time.perf_counter_ns() - began) // 1000
-        ids = f"{self._moment.date(now)}-{request_id.replace('-', '')}"
+        date, at = self._moment.texts(now)
+        ids = f"{date}-{request_id.replace('-', '')}"
         answer = self._answers.answer(scores)
         reply = self._answers.reply(request, answer, ids)
         cold, self._cold = self._cold, False
-        head = f'{self._heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{self._moment.iso(now)}",'
+        head = f'{self._heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{at}",'
         tail = f'"score_us":{score_us},"cold":{"true" if cold else "false"}'
-        for line in lines(head, tail, request.rows, request.columns, self._answers.columns(answer)):
+        for line in lines(head, tail, request.rows, request.columns, answer):
             self._write(line)
         return reply
 
@@ -129,7 +130,7 @@ class Service:
 
     def _note(self, kind: str, request_id: str, now: int, status: int, message: str) -> None:
         """One line on what got no answer; a fault is also a metric (CloudWatch's embedded metric format)."""
-        note = {"record": kind, **self._identity, "id": request_id, "at": self._moment.iso(now)}
+        note = {"record": kind, **self._identity, "id": request_id, "at": self._moment.texts(now)[1]}
         note |= {"status": status, "error": message}
         if kind == "fault":
             metric = {
