@@ -6,7 +6,7 @@ import hashlib
 import io
 import zipfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
@@ -19,15 +19,20 @@ from perennial.storage.objects import Objects
 FEATURE_TYPES = frozenset({"string", "integer", "number", "boolean"})
 NUMERIC_TYPES = frozenset({"integer", "number"})
 MAX_BYTES = 16 * 1024 * 1024
+ESTIMATORS = "estimators/"
 
 
 @dataclass(frozen=True)
 class Catalog:
-    """Contracts and models by name; `sha256` is the digest of all files in name order."""
+    """Contracts and models by name; `sha256` is the digest of all files in name order.
+
+    `estimators` are the sources of the team's own estimators, by path below the folder `estimators`.
+    """
 
     contracts: dict[str, Contract]
     models: dict[str, ModelSpec]
     sha256: str
+    estimators: dict[str, str] = field(default_factory=dict)
 
     def contract(self, dataset: str) -> Contract:
         """The contract of a dataset. Raises DatasetUnknown, naming the datasets there are."""
@@ -43,9 +48,12 @@ class Catalog:
 
 
 def read_catalog(directory: Path) -> Catalog:
-    """The catalog in a directory with `contracts/*.yaml` and `models/*.yaml`. Raises CatalogInvalid."""
-    files = [(str(path.relative_to(directory)), path.read_bytes()) for path in sorted(directory.glob("*/*.yaml"))]
-    return _build(files)
+    """The catalog in a directory with `contracts/*.yaml`, `models/*.yaml` and perhaps `estimators/**/*.py`.
+
+    Raises CatalogInvalid.
+    """
+    paths = sorted([*directory.glob("*/*.yaml"), *directory.glob(f"{ESTIMATORS}**/*.py")])
+    return _build((path.relative_to(directory).as_posix(), path.read_bytes()) for path in paths)
 
 
 def load_catalog(bucket: str, key: str) -> Catalog:
@@ -56,16 +64,21 @@ def load_catalog(bucket: str, key: str) -> Catalog:
 @lru_cache(maxsize=4)
 def _load(bucket: str, key: str) -> Catalog:
     with zipfile.ZipFile(io.BytesIO(Objects(bucket).get(key))) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".yaml"))
+        names = sorted(name for name in archive.namelist() if name.endswith(".yaml") or _is_estimator(name))
         if sum(archive.getinfo(name).file_size for name in names) > MAX_BYTES:
-            raise CatalogInvalid(f"s3://{bucket}/{key}: more than {MAX_BYTES} bytes of YAML")
+            raise CatalogInvalid(f"s3://{bucket}/{key}: more than {MAX_BYTES} bytes of YAML and Python")
         return _build((name, archive.read(name)) for name in names)
+
+
+def _is_estimator(name: str) -> bool:
+    return name.startswith(ESTIMATORS) and name.endswith(".py")
 
 
 def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
     contracts: dict[str, Contract] = {}
     models: dict[str, ModelSpec] = {}
     sources: dict[str, str] = {}
+    estimators: dict[str, str] = {}
     digest = hashlib.sha256()
     for name, content in files:
         digest.update(name.encode() + b"\0" + content + b"\0")
@@ -80,9 +93,24 @@ def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
             if spec.name in models:
                 raise CatalogInvalid(f"{name}: model {spec.name!r} has two specs")
             models[spec.name], sources[spec.name] = spec, name
+        elif _is_estimator(name):
+            estimators[name.removeprefix(ESTIMATORS)] = text
     for spec in models.values():
         _check_model(spec, contracts, sources[spec.name])
-    return Catalog(contracts, models, digest.hexdigest())
+        _check_estimator(spec, estimators, sources[spec.name])
+    return Catalog(contracts, models, digest.hexdigest(), estimators)
+
+
+def _check_estimator(spec: ModelSpec, estimators: dict[str, str], source: str) -> None:
+    module = spec.train.own_module
+    if module is None:
+        return
+    base = module.replace(".", "/")
+    if not {f"{base}.py", f"{base}/__init__.py"} & set(estimators):
+        raise CatalogInvalid(
+            f"{source}: model {spec.name}: train.algorithm {spec.train.algorithm!r}: the catalog has no "
+            f"{ESTIMATORS}{base}.py (own estimators come from the reviewed catalog only, not from installed packages)"
+        )
 
 
 def _check_model(spec: ModelSpec, contracts: dict[str, Contract], source: str) -> None:

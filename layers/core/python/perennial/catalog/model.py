@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from perennial.errors import CatalogInvalid
 
@@ -20,6 +20,10 @@ METRIC_NAMES: dict[str, frozenset[str]] = {
     "multiclass": frozenset({"auc", "log_loss", "accuracy"}),
     "regression": frozenset({"rmse", "mae", "r2"}),
 }
+
+ALGORITHMS = ("hist_gradient_boosting", "logistic_regression", "ridge", "random_forest")
+# A class in a module of the catalog's folder `estimators`, `my_package.my_module:MyEstimator`
+OWN_ALGORITHM = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 
@@ -77,13 +81,23 @@ class Train(Spec):
     """How the model is trained."""
 
     when: When = When()
-    algorithm: Literal["hist_gradient_boosting", "logistic_regression", "ridge", "random_forest"] = (
-        "hist_gradient_boosting"
-    )
+    algorithm: str = "hist_gradient_boosting"
     params: dict[str, int | float | str | bool | None] = {}
     split: Split = Split()
     seed: int = Field(default=0, ge=0, lt=2**31)
     min_rows: int = Field(default=20, ge=10)
+
+    @field_validator("algorithm")
+    @classmethod
+    def _known(cls, algorithm: str) -> str:
+        if algorithm not in ALGORITHMS and not re.fullmatch(OWN_ALGORITHM, algorithm):
+            raise ValueError(f"{algorithm!r} is none of {', '.join(ALGORITHMS)}, nor an own my_module:MyEstimator")
+        return algorithm
+
+    @property
+    def own_module(self) -> str | None:
+        """The module of an own estimator (`my_package.my_module`); None for an algorithm of Perennial's."""
+        return None if self.algorithm in ALGORITHMS else self.algorithm.partition(":")[0]
 
 
 class Gate(Spec):

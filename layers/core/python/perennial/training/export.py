@@ -72,9 +72,7 @@ def finish(model: Any, task: str) -> bytes:
     kept = graph.output[-1]
     classes = kept.type.tensor_type.shape.dim[-1].dim_value if task != "regression" else 1
     _prune(graph, kept.name)
-    _rename(graph)
-    # nodes are in topological order: what is wanted is the last output of the last one
-    last = graph.node[-1].output[-1]
+    last = _rename(graph)[kept.name]
     graph.node.append(helper.make_node("Cast", [last], [public], name="_out", to=TensorProto.FLOAT))
     del graph.output[:]
     graph.output.append(helper.make_tensor_value_info(public, TensorProto.FLOAT, [None, classes or None]))
@@ -105,8 +103,8 @@ def _prune(graph: Any, output: str) -> None:
     graph.initializer.extend(initializers)
 
 
-def _rename(graph: Any) -> None:
-    """Number the inner tensors and nodes, so that no name can be that of a feature or of the output."""
+def _rename(graph: Any) -> dict[str, str]:
+    """Number the inner tensors and nodes, so that no name can be that of a feature or of the output; old → new."""
     names = {tensor.name: f"_c{index}" for index, tensor in enumerate(graph.initializer)}
     for tensor in graph.initializer:
         tensor.name = names[tensor.name]
@@ -117,3 +115,4 @@ def _rename(graph: Any) -> None:
             if name:
                 names[name] = f"_t{index}_{place}"
                 node.output[place] = names[name]
+    return names

@@ -13,7 +13,7 @@ Preparation is chosen so that float32 arithmetic in the graph gives what scikit-
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -35,6 +35,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 
 from perennial.catalog.model import ModelSpec
 from perennial.errors import CatalogInvalid, EstimatorUnknown
+from perennial.training.estimators import own_estimator
 from perennial.training.features import Feature
 
 Array = np.ndarray[Any, Any]
@@ -65,10 +66,15 @@ MOST_COLUMNS = 64
 LEAST_SEEN = 10
 
 
-def estimator_of(spec: ModelSpec, seed: int) -> Any:
-    """The unfitted estimator. Raises EstimatorUnknown, and CatalogInvalid for a parameter that it does not take."""
+def estimator_of(spec: ModelSpec, seed: int, own: Mapping[str, str] | None = None) -> Any:
+    """The unfitted estimator; `own` are the sources of the catalog's estimators.
+
+    Raises EstimatorUnknown, and CatalogInvalid for a parameter that it does not take.
+    """
     algorithm = spec.train.algorithm
     known = _REGRESSORS if spec.task == "regression" else _CLASSIFIERS
+    if spec.train.own_module is not None:
+        known = {algorithm: own_estimator(algorithm, spec.task, own or {})}
     if algorithm not in known:
         raise EstimatorUnknown(f"model {spec.name}: no {algorithm} for a {spec.task} task; there are {sorted(known)}")
     estimator = known[algorithm]()
@@ -76,17 +82,27 @@ def estimator_of(spec: ModelSpec, seed: int) -> Any:
     for name in spec.train.params:
         if name not in allowed:
             raise CatalogInvalid(f"model {spec.name}: train.params has {name!r}; {algorithm} takes {sorted(allowed)}")
-    fixed: dict[str, Any] = {"random_state": seed} | ({"n_jobs": 1} if algorithm == "random_forest" else {})
-    return estimator.set_params(**{**_DEFAULTS[algorithm], **spec.train.params, **fixed})
+    # to name the jobs of a logistic regression is deprecated; it has one
+    given = {"random_state": seed} | ({} if algorithm == "logistic_regression" else {"n_jobs": 1})
+    fixed = {name: value for name, value in given.items() if name in estimator.get_params()}
+    return estimator.set_params(**{**_DEFAULTS.get(algorithm, {}), **spec.train.params, **fixed})
 
 
-def fit(spec: ModelSpec, features: Sequence[Feature], frame: pd.DataFrame, label: Array, seed: int) -> Pipeline:
+def fit(
+    spec: ModelSpec,
+    features: Sequence[Feature],
+    frame: pd.DataFrame,
+    label: Array,
+    seed: int,
+    own: Mapping[str, str] | None = None,
+) -> Pipeline:
     """The fitted pipeline `prepare` → (`widen` →) `model` over a frame with one column per tensor.
 
-    Fitted step by step, since the scaler's parameters are rounded before the model sees what it scales.
+    Fitted step by step, since the scaler's parameters are rounded before the model sees what it scales. `own` as in
+    `estimator_of`; a team's own estimator gets what a linear model gets.
     """
-    estimator = estimator_of(spec, seed)
-    linear = isinstance(estimator, LogisticRegression | Ridge)
+    estimator = estimator_of(spec, seed, own)
+    linear = spec.train.own_module is not None or isinstance(estimator, LogisticRegression | Ridge)
     prepare = _preparation(spec.train.algorithm, features, frame, linear=linear).fit(frame)
     steps: list[tuple[str, Any]] = [("prepare", prepare)]
     if linear:

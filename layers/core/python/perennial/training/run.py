@@ -124,7 +124,7 @@ def prepare_candidate(
     rows = to_rows(table, spec, features, contract.event_time, others)
     sides = split(rows, spec.train.split.holdout, request.seed)
     clock.step("fit", f"fitting {spec.train.algorithm} on {len(sides.train)} rows, {len(sides.holdout)} held out")
-    pipeline = fit(spec, features, sides.train.features, sides.train.label, request.seed)
+    pipeline = fit(spec, features, sides.train.features, sides.train.label, request.seed, catalog.estimators)
     clock.step("convert", "converting to ONNX")
     model = export(pipeline, features, spec.task)
     clock.step("parity", "checking that the graph predicts what the pipeline predicts")

@@ -26,6 +26,9 @@ class Tree:
 def trees_of(pipeline: Pipeline) -> list[Tree]:
     """The trees of the pipeline's model; none for a model without trees."""
     model = pipeline.named_steps["model"]
+    if "widen" in pipeline.named_steps:
+        # linear, or a team's own: whatever trees it has, they see other columns
+        return []
     if hasattr(model, "_predictors"):
         return [_boosted(tree.nodes) for stage in model._predictors for tree in stage]
     if hasattr(model, "estimators_"):
