@@ -44,12 +44,19 @@ def run(settings: TrainSettings, progress: Callable[[str], None]) -> None:
 def main() -> int:
     """0 when the candidate lies in its workspace; else 1, and the reason in error.json beside the request."""
     settings = TrainSettings.from_environment()
-    workspace = settings.run_request.rpartition("/")[0]
+    objects = Objects(settings.data_bucket)
+    error_key = f"{settings.run_request.rpartition('/')[0]}/error.json"
+
+    def attempt(progress: Callable[[str], None]) -> None:
+        if objects.find_json(error_key):
+            # what an attempt before this one said does not explain how this one ends; the role may not delete
+            objects.put_json(error_key, {})
+        run(settings, progress)
 
     def report(error: str, cause: str) -> None:
-        Objects(settings.data_bucket).put_json(f"{workspace}/error.json", {"error": error, "cause": cause})
+        objects.put_json(error_key, {"error": error, "cause": cause})
 
-    return task("train", lambda progress: run(settings, progress), report)
+    return task("train", attempt, report)
 
 
 if __name__ == "__main__":

@@ -96,8 +96,11 @@ def test_a_failed_task_is_explained_by_its_own_words(world: World) -> None:
     assert world.ledger_facts(f"model/{MODEL}") == ["requested", "failed"]
 
 
-def test_a_task_that_says_nothing_is_explained_by_how_it_stopped(world: World) -> None:
+@pytest.mark.parametrize("taken_back", [False, True])
+def test_a_task_that_says_nothing_is_explained_by_how_it_stopped(world: World, taken_back: bool) -> None:
     flight = started(world)
+    if taken_back:  # by an attempt that came after the one that had said something
+        world.data.put_json(f"staging/{flight}/error.json", {})
     finished = lambda_handler(event("finish-failed", flight=flight, run=None), None)
     assert finished["error"] == "States.TaskFailed"
     assert finished["cause"] == "Essential container in task exited (exit code 1)"

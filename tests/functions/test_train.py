@@ -15,6 +15,7 @@ from perennial.evaluation.holdout import DAY, LABEL, TIME
 from perennial.serving.bundle import manifest, verify
 from perennial.serving.predictor import Predictor
 from perennial.training.request import TrainRequest
+from tests.crash import crash_at
 from tests.functions.conftest import World
 from tests.functions.trips import EVENTS, deploy, drop, request, trips
 
@@ -172,6 +173,31 @@ def test_an_algorithm_that_does_not_fit_is_named(ready: World) -> None:
 def test_a_model_that_the_catalog_lacks_is_named(ready: World) -> None:
     request(ready, "r1", model="unheard-of")
     assert failed(ready, "r1")["error"] == "ModelUnknown"
+
+
+def test_an_attempt_that_succeeds_takes_back_what_the_one_before_said(ready: World) -> None:
+    given = request(ready, "r1")
+    (key,) = given["versions"][0]["files"]
+    body = ready.data.get(key)
+    ready.data.delete(key)
+    assert failed(ready, "r1")["error"] == "ObjectMissing"
+    ready.data.put(key, body)
+    assert main() == 0
+    assert sorted(workspace(ready, "r1")) == sorted([*FILES, "error.json"])
+    assert ready.data.get_json("staging/r1/error.json") == {}
+
+
+def test_an_attempt_that_is_killed_is_not_explained_by_the_one_before(ready: World) -> None:
+    given = request(ready, "r1")
+    missing = given["versions"][0]["files"][0]
+    body = ready.data.get(missing)
+    ready.data.delete(missing)
+    failed(ready, "r1")
+    ready.data.put(missing, body)
+    # when the next attempt dies as it reads its request, with no time to say so
+    with crash_at(3, "before-send", "s3"):
+        main()
+    assert ready.data.get_json("staging/r1/error.json") == {}
 
 
 def test_a_file_that_is_gone_is_named(ready: World) -> None:
