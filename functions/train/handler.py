@@ -48,15 +48,11 @@ def main() -> int:
     error_key = f"{settings.run_request.rpartition('/')[0]}/error.json"
 
     def attempt(progress: Callable[[str], None]) -> None:
-        if objects.find_json(error_key):
-            # what an attempt before this one said does not explain how this one ends; the role may not delete
+        if objects.find_json(error_key):  # of an attempt before; the role may not delete
             objects.put_json(error_key, {})
         run(settings, progress)
 
-    def report(error: str, cause: str) -> None:
-        objects.put_json(error_key, {"error": error, "cause": cause})
-
-    return task("train", attempt, report)
+    return task("train", attempt, lambda error, cause: objects.put_json(error_key, {"error": error, "cause": cause}))
 
 
 if __name__ == "__main__":

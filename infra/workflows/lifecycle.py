@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from aws_cdk import Duration
-from aws_cdk import aws_ecs as ecs
 from aws_cdk import aws_lambda as lambda_
 from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
@@ -15,20 +14,31 @@ from infra.constructs.acknowledge import acknowledge_executions, acknowledge_ver
 from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import evaluate, register, retrain
-from infra.stages.train import REQUEST, Train
-from infra.workflows.steps import EXECUTION_NOT_STARTED, NOW, REASON, TASK_NOT_STARTED, call, path
+from infra.stages.train import Train
+from infra.workflows.failures import catch, failed, refused
+from infra.workflows.jobs import roll_out, run_training
+from infra.workflows.steps import NOW, REASON, call, path
+from perennial.errors import FlightUnknown
 
-# A rollout moves the alias at once; one that takes an hour is stuck.
-ROLLOUT = Duration.hours(1)
+# Looks of one execution; a flight that has not settled by then goes on in a new one. A look is 9 events (waiting 2, the
+# call 5, the choice 2) and at worst 42, when all its 11 retries are used up, each of 3 events. So looks take at most
+# 4,200 events, which leaves 800 for the states after them (38 each at worst) before 5,000, a fifth of AWS's limit.
+LOOKS = 100
 
 # What the governor says of a flight; before it was first asked, nothing but when to ask.
-_LOOK = ("ready", "seen", "settle_seconds", "run", "request_key")
+_LOOK = ("ready", "next_look", "seen", "settle_seconds", "run", "request_key")
 _VERSION = ("version", "passed")
 _NOTHING = sfn.JsonPath.string_to_json("null")
 
 
 class LifecycleWorkflow(Construct):
-    """Input {"model", "flight", "settle_seconds", "looks"}, from stage retrain; one execution per flight."""
+    """Input {"model", "flight", "leg", "settle_seconds", "seen"}, from stage retrain. One execution per flight, and a
+    further one (a leg) each time that data keeps arriving for LOOKS looks.
+
+    Any failure is told to the governor, which looks for the innermost named error (a task's lies in its workspace, a
+    rollout's in its description), fails the execution with it, and decides by whose fault it was what becomes of the
+    arrivals. Only a flight that is not this execution's own is left alone.
+    """
 
     def __init__(
         self,
@@ -43,23 +53,32 @@ class LifecycleWorkflow(Construct):
     ) -> None:
         super().__init__(scope, "LifecycleWorkflow")
         self._governor = governor
-        explain = self._explain()
-        freeze = {"action": "freeze", "model": path("model"), "flight": path("flight"), "seen": path("look.seen")}
+        explain, not_ours = self._explain(), refused(self, "NotOurs")
+        freeze = {**self._flight("freeze"), "seen": path("look.seen"), "look": path("look.next_look")}
+        further = {**self._flight("hand-over"), "seen": path("look.seen")}
         run = {"model": path("model"), "run": path("look.run")}
         look = self._call("Retrain", governor, freeze, retrain.TIMEOUT, keep=_LOOK, at="$.look")
-        trained, deployed = self._train(train), self._deploy(rollout)
+        trained, deployed = run_training(self, train), roll_out(self, rollout)
         evaluated = self._call("Evaluate", evaluator, run, evaluate.TIMEOUT, keep=("passed",), at="$.evaluated")
         registered = self._call("Register", registrar, run, register.TIMEOUT, keep=_VERSION, at="$.registered")
         release = self._call("Release", governor, self._finish(), retrain.TIMEOUT, at=sfn.JsonPath.DISCARD)
-        for state in (look, trained, evaluated, registered, deployed, release):
-            state.add_catch(explain, errors=[sfn.Errors.ALL], result_path="$.failure")
+        hand_over = self._call("HandOver", governor, further, retrain.TIMEOUT, keep=("started",), at="$.continued")
+        for state in (look, hand_over):
+            catch(state, not_ours, FlightUnknown)
+        for state in (look, hand_over, trained, evaluated, registered, deployed, release):
+            catch(state, explain)
 
         passed = sfn.Condition.boolean_equals("$.registered.passed", True)
         ended = release.next(sfn.Succeed(self, "Done"))
         gate = sfn.Choice(self, "Gate").when(passed, deployed.next(ended)).otherwise(ended)
         ready = sfn.Condition.boolean_equals("$.look.ready", True)
         settle = sfn.Wait(self, "Settle", time=sfn.WaitTime.seconds_path("$.look.settle_seconds"))
-        settled = sfn.Choice(self, "Settled").when(ready, trained.next(evaluated).next(registered).next(gate))
+        long = sfn.Condition.number_greater_than("$.look.next_look", LOOKS)
+        settled = (
+            sfn.Choice(self, "Settled")
+            .when(ready, trained.next(evaluated).next(registered).next(gate))
+            .when(long, hand_over.next(sfn.Succeed(self, "Continued")))
+        )
         definition = self._open().next(settle).next(look).next(settled.otherwise(settle))
         self.machine = Workflow(self, workflow="lifecycle", shared=shared, definition=definition)
         for function in (governor, evaluator, registrar):
@@ -67,8 +86,12 @@ class LifecycleWorkflow(Construct):
         acknowledge_executions(self.machine.role, rollout)
 
     def _open(self) -> sfn.Pass:
-        look = {"ready": False, "seen": path("looks"), "settle_seconds": path("settle_seconds"), "run": _NOTHING}
-        return sfn.Pass(self, "Open", parameters={"model": path("model"), "flight": path("flight"), "look": look})
+        look = {"next_look": 1, "seen": path("seen"), "settle_seconds": path("settle_seconds"), "run": _NOTHING}
+        return sfn.Pass(self, "Open", parameters={**self._flight(), "look": look})
+
+    def _flight(self, *action: str) -> dict[str, Any]:
+        asked = {"action": action[0]} if action else {}
+        return {**asked, "model": path("model"), "flight": path("flight"), "leg": path("leg")}
 
     def _call(
         self, state: str, function: lambda_.IFunction, payload: dict[str, Any], timeout: Duration, **answer: Any
@@ -76,43 +99,12 @@ class LifecycleWorkflow(Construct):
         return call(self, state, function, {**payload, "as_of": NOW}, timeout=timeout, **answer)
 
     def _finish(self) -> dict[str, Any]:
-        return {"action": "finish", "model": path("model"), "flight": path("flight"), "run": path("look.run")}
+        return {**self._flight("finish"), "run": path("look.run")}
 
     def _explain(self) -> sfn.Chain:
         finish = {**self._finish(), "failure": path("failure")}
         task = self._call("Explain", self._governor, finish, retrain.TIMEOUT, at="$.explained", keep=REASON)
-        failed = sfn.Fail(self, "Failed", error_path="$.explained.error", cause_path="$.explained.cause")
-        return sfn.Chain.start(task).next(failed)
-
-    def _train(self, train: Train) -> tasks.EcsRunTask:
-        request = tasks.TaskEnvironmentVariable(name=REQUEST.upper(), value=path("look.request_key"))
-        override = tasks.ContainerOverride(container_definition=train.container, environment=[request])
-        task = tasks.EcsRunTask(
-            self,
-            "Train",
-            integration_pattern=sfn.IntegrationPattern.RUN_JOB,
-            cluster=train.cluster,
-            task_definition=train.task,
-            launch_target=tasks.EcsFargateLaunchTarget(platform_version=ecs.FargatePlatformVersion.VERSION1_4),
-            assign_public_ip=True,
-            security_groups=[train.network.outbound],
-            container_overrides=[override],
-            task_timeout=sfn.Timeout.duration(train.timeout),
-            # a task is its log and its workspace in S3; its description is 10 KB of nothing
-            result_path=sfn.JsonPath.DISCARD,
-        )
-        TASK_NOT_STARTED.apply(task)
-        return task
-
-    def _deploy(self, rollout: sfn.IStateMachine) -> tasks.StepFunctionsStartExecution:
-        task = tasks.StepFunctionsStartExecution(
-            self,
-            "Deploy",
-            state_machine=rollout,
-            integration_pattern=sfn.IntegrationPattern.RUN_JOB,
-            input=sfn.TaskInput.from_object({"model": path("model"), "version": path("registered.version")}),
-            task_timeout=sfn.Timeout.duration(ROLLOUT),
-            result_path=sfn.JsonPath.DISCARD,
-        )
-        EXECUTION_NOT_STARTED.apply(task)
-        return task
+        # it fails with what was to be explained; the flight stays taken, until the governor is next asked
+        catch(task, failed(self, "Unexplained"), at=sfn.JsonPath.DISCARD)
+        fail = sfn.Fail(self, "Failed", error_path="$.explained.error", cause_path="$.explained.cause")
+        return sfn.Chain.start(task).next(fail)

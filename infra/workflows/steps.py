@@ -12,6 +12,8 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
+from perennial import errors
+
 # The state's own time: the same on every retry, so that a repeated call decides as the first one did.
 NOW = sfn.JsonPath.string_at("$$.State.EnteredTime")
 
@@ -47,13 +49,7 @@ class Patience:
 # Lambda itself failed or throttled, the stage did not run or its answer was lost: 2+4+8+16+32+60 = 122 seconds at most,
 # which outlasts a burst above the account's concurrency and the replacement of a worker.
 LAMBDA_UNAVAILABLE = Patience(
-    errors=(
-        "Lambda.ServiceException",
-        "Lambda.AWSLambdaException",
-        "Lambda.SdkClientException",
-        "Lambda.ClientExecutionTimeoutException",
-        "Lambda.TooManyRequestsException",
-    ),
+    errors=errors.LAMBDA_UNAVAILABLE,
     first=2,
     times=6,
     longest=60,
@@ -61,24 +57,7 @@ LAMBDA_UNAVAILABLE = Patience(
 
 # S3, DynamoDB or EventBridge refused four times within the stage already: 5+10+20+40+80 = 155 seconds at most, which
 # outlasts the splitting of a hot partition; a longer outage is for a person.
-STORAGE_UNAVAILABLE = Patience(errors=("StorageUnavailable",), first=5, times=5, longest=80)
-
-# ECS could not place the task (API errors; a task that ran and failed is not repeated): 10+20+40+80+160 = 310 seconds
-# at most, which outlasts a shortage of Fargate capacity in one zone.
-TASK_NOT_STARTED = Patience(
-    errors=("ECS.AmazonECSException", "ECS.ServerException", "ECS.ClusterNotFoundException"),
-    first=10,
-    times=5,
-    longest=160,
-)
-
-# The nested machine could not be started: 5+10+20 = 35 seconds at most.
-EXECUTION_NOT_STARTED = Patience(
-    errors=("StepFunctions.ServiceException", "StepFunctions.ExecutionLimitExceededException"),
-    first=5,
-    times=3,
-    longest=20,
-)
+STORAGE_UNAVAILABLE = Patience(errors=(errors.StorageUnavailable.__name__,), first=5, times=5, longest=80)
 
 
 def call(

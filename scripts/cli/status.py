@@ -6,6 +6,7 @@ import os
 from typing import Any
 
 from perennial.datasets.versions import list_versions
+from perennial.retraining.triggers import continued_as
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.models import metrics_text
 from scripts.cli.output import AsJson, console, print_json, table
@@ -25,7 +26,10 @@ def status(env: EnvironmentName = "dev", as_json: AsJson = False) -> None:
     console.print(table("Datasets", ("dataset", "versions", "rows"), [tuple(d.values()) for d in found["datasets"]]))
     serving = [(m["name"], m["champion"], metrics_text(m["metrics"])) for m in found["models"]]
     console.print(table("Models", ("model", "champion", "metrics"), serving))
-    latest = [(e["workflow"], e["status"], e["name"], e["started"]) for e in found["executions"]]
+    latest = [
+        (e["workflow"], "CONTINUED" if e["continued_as"] else e["status"], e["name"], e["started"])
+        for e in found["executions"]
+    ]
     console.print(table("Latest executions", ("workflow", "status", "execution", "started"), latest))
 
 
@@ -37,10 +41,19 @@ def _collect(deployment: Deployment) -> dict[str, Any]:
     champions = {name: deployment.registry.champion(name) for name in sorted(deployment.catalog.models)}
     latest = []
     for workflow in WORKFLOWS:
-        for execution in deployment.executions(workflow)[:5]:
-            started = execution["startDate"]
+        newest = deployment.executions(workflow)[:5]
+        names = {execution["name"] for execution in newest}
+        for execution in newest:
+            further = continued_as(execution["name"])
             latest.append(
-                {"workflow": workflow, "status": execution["status"], "name": execution["name"], "started": started}
+                {
+                    "workflow": workflow,
+                    "status": execution["status"],
+                    "name": execution["name"],
+                    "started": execution["startDate"],
+                    # a flight whose data did not settle goes on in another execution
+                    "continued_as": further if further in names else None,
+                }
             )
     return {
         "env": deployment.env,

@@ -43,7 +43,9 @@ def test_arrivals_start_one_lifecycle_once_there_are_enough_rows(world: World) -
     assert arrive(world, 3, 10 * WHEN.min_rows)["started"] == []
     (execution,) = world.executions()
     assert execution["name"] == flight
-    assert execution["input"] == {"model": MODEL, "flight": flight, "settle_seconds": WHEN.settle, "looks": 2}
+    assert execution["input"] == {
+        "model": MODEL, "flight": flight, "leg": 1, "settle_seconds": WHEN.settle, "seen": 2,
+    }  # fmt: skip
     assert world.ledger_facts(f"model/{MODEL}") == ["declined", "requested"]
 
 
@@ -53,7 +55,7 @@ def test_a_dataset_that_no_model_uses_starts_nothing(world: World) -> None:
 
 
 def event_output(**fields: Any) -> dict[str, Any]:
-    empty = {"model": None, "flight": None, "ready": False, "seen": 0, "settle_seconds": 0, "run": None}
+    empty = {"model": None, "flight": None, "ready": False, "next_look": 1, "seen": 0, "settle_seconds": 0, "run": None}
     return empty | {"request_key": None, "started": [], "declined": None, "error": None, "cause": None} | fields
 
 
@@ -69,7 +71,7 @@ def test_a_flight_freezes_once_nothing_new_came(world: World) -> None:
     flight = started(world)
     arrive(world, 2, 5)
     looked = lambda_handler(event("freeze", flight=flight, seen=1), None)
-    assert looked == event_output(model=MODEL, flight=flight, seen=2, settle_seconds=WHEN.settle)
+    assert looked == event_output(model=MODEL, flight=flight, next_look=2, seen=2, settle_seconds=WHEN.settle)
     frozen = lambda_handler(event("freeze", flight=flight, seen=looked["seen"]), None)
     key = f"staging/{flight}/request.json"
     assert frozen == looked | {"ready": True, "run": flight, "request_key": key}
@@ -106,6 +108,22 @@ def test_a_task_that_says_nothing_is_explained_by_how_it_stopped(world: World, t
     assert finished["cause"] == "Essential container in task exited (exit code 1)"
 
 
+def test_a_flight_goes_on_in_a_new_execution_and_counts_its_looks_anew(world: World) -> None:
+    flight = started(world)
+    arrive(world, 2, 5)
+    looked = lambda_handler(event("freeze", flight=flight, look=100, seen=1), None)
+    assert looked["next_look"] == 101
+    handed = lambda_handler(event("hand-over", flight=flight, seen=looked["seen"]), None)
+    assert handed == event_output(model=MODEL, flight=flight, started=[f"{flight}-2"])
+    further = next(one for one in world.executions() if one["name"] == f"{flight}-2")
+    assert further["input"] == {
+        "model": MODEL, "flight": flight, "leg": 2, "settle_seconds": WHEN.settle, "seen": 2,
+    }  # fmt: skip
+    with pytest.raises(FlightUnknown, match="leg 1"):
+        lambda_handler(event("freeze", flight=flight, seen=2), None)
+    assert lambda_handler(event("freeze", flight=flight, leg=2, seen=2), None)["run"] == flight
+
+
 def test_a_schedule_that_finds_nothing_new_is_declined_with_a_record(world: World) -> None:
     declined = lambda_handler(event("schedule"), None)
     assert declined["declined"] == "the dataset has no version"
@@ -132,7 +150,8 @@ def test_a_flight_that_was_not_started_here_is_refused(world: World) -> None:
 
 
 @pytest.mark.parametrize(
-    ("action", "field"), [("arrive", "detail"), ("schedule", "model"), ("freeze", "flight"), ("finish", "flight")]
+    ("action", "field"),
+    [("arrive", "detail"), ("schedule", "model"), ("freeze", "flight"), ("hand-over", "flight"), ("finish", "flight")],
 )
 def test_a_missing_field_is_named(world: World, action: str, field: str) -> None:
     with pytest.raises(InputInvalid, match=f"needs {field}"):

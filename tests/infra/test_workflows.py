@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from perennial.errors import Retriable, fault_of
 from tests.infra.conftest import App, text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -87,8 +88,63 @@ def test_every_failure_is_explained_before_the_execution_fails(app: App, workflo
     for name, state in states.items():
         if state["Type"] == "Task" and name != explains:
             caught = [(catch["ErrorEquals"], catch["Next"], catch["ResultPath"]) for catch in state["Catch"]]
-            assert caught == [(["States.ALL"], explains, "$.failure")], name
+            assert caught[-1] == (["States.ALL"], explains, "$.failure"), name
     assert states[states[explains]["Next"]]["Type"] == "Fail"
+
+
+@pytest.mark.parametrize("workflow", ["ingest", "lifecycle"])
+def test_no_failure_that_can_be_caught_escapes(app: App, workflow: str) -> None:
+    """States.ALL takes all but States.DataLimitExceeded (and States.Runtime, which nothing takes), alone and last."""
+    for name, state in definition(app, workflow)["States"].items():
+        if state["Type"] == "Task":
+            groups = [catch["ErrorEquals"] for catch in state["Catch"]]
+            assert groups[-2:] == [["States.DataLimitExceeded"], ["States.ALL"]], name
+            assert [group for group in groups if "States.ALL" in group] == [["States.ALL"]], name
+
+
+def test_a_failure_that_cannot_be_explained_is_told_as_it_is(app: App) -> None:
+    """Else the fault of the explanation would hide what was to be explained."""
+    states = definition(app, "lifecycle")["States"]
+    assert [catch["ResultPath"] for catch in states["Explain"]["Catch"]] == [None, None]
+    assert states["Unexplained"] == {"Type": "Fail", "ErrorPath": "$.failure.Error", "CausePath": "$.failure.Cause"}
+
+
+def test_a_flight_that_is_another_executions_is_left_alone(app: App) -> None:
+    states = definition(app, "lifecycle")["States"]
+    alone = {"ErrorEquals": ["FlightUnknown"], "ResultPath": "$.failure", "Next": "NotOursWhy"}
+    assert [name for name, state in states.items() if alone in state.get("Catch", [])] == ["Retrain", "HandOver"]
+    assert (states["NotOursWhy"]["Next"], states["NotOurs"]["Type"]) == ("NotOurs", "Fail")
+
+
+def test_what_is_retried_is_the_fault_of_the_surroundings_and_every_such_reason_is_retried(app: App) -> None:
+    retried = {error for _, state in tasks(app) for retry in state["Retry"] for error in retry["ErrorEquals"]}
+    assert {fault_of(error) for error in retried} == {"surroundings"}
+    assert {kind.__name__ for kind in Retriable.__subclasses__()} <= retried
+
+
+def test_what_is_caught_by_name_is_a_reason_that_perennial_has(app: App) -> None:
+    for workflow in ("ingest", "lifecycle"):
+        for name, state in definition(app, workflow)["States"].items():
+            for error in [error for catch in state.get("Catch", []) for error in catch["ErrorEquals"]]:
+                assert error.startswith("States.") or fault_of(error) != "defect", (name, error)
+
+
+def test_an_execution_of_lifecycle_ends_before_five_thousand_events(app: App) -> None:
+    """Counted as Step Functions writes history: a visit of each state, and of those between two looks once per look."""
+    states = definition(app, "lifecycle")["States"]
+    looks = states["Settled"]["Choices"][1]["NumericGreaterThan"]
+    assert states["Settled"]["Choices"][1]["Variable"] == "$.look.next_look"
+
+    def events(state: dict[str, Any]) -> int:
+        # entered, exited; of a task also scheduled, started, submitted and ended, and three of them on every retry
+        retries = sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
+        return 2 + (4 + 3 * retries if state["Type"] == "Task" else 0)
+
+    loop = {"Settle", "Retrain", "Settled"}
+    assert states["Settled"]["Default"] in loop
+    worst = sum(events(state) * (looks if name in loop else 1) for name, state in states.items())
+    assert looks >= 100
+    assert worst < 5000
 
 
 def test_the_training_task_gets_its_request(app: App) -> None:

@@ -59,7 +59,7 @@ class Tower:
 
     def fly(self, flight: str) -> None:
         """Settle and freeze."""
-        look = self.governor.freeze(self.spec, flight, self.versions, AT)
+        look = self.governor.freeze(self.spec, flight, 1, self.versions, AT)
         assert look.run == flight
 
     def end(self, flight: str, status: str = "succeeded") -> None:

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
+Fault = Literal["input", "surroundings", "defect"]
+
 
 class PerennialError(Exception):
     """Base of every named reason; its message is written for the person who has to act on it."""
@@ -107,3 +111,27 @@ class AliasMoved(Refused):
 
 class LedgerBroken(PerennialError):
     """A ledger record does not carry the hash of the one before it."""
+
+
+# What Step Functions calls the troubles of the services that it calls: nothing ran, or its answer was lost.
+LAMBDA_UNAVAILABLE = (
+    "Lambda.ServiceException",
+    "Lambda.AWSLambdaException",
+    "Lambda.SdkClientException",
+    "Lambda.ClientExecutionTimeoutException",
+    "Lambda.TooManyRequestsException",
+)
+ECS_UNAVAILABLE = ("ECS.AmazonECSException", "ECS.ServerException", "ECS.ClusterNotFoundException")
+STATES_UNAVAILABLE = ("StepFunctions.ServiceException", "StepFunctions.ExecutionLimitExceededException")
+
+
+def fault_of(error: str) -> Fault:
+    """Whose fault the named error is: of the input (data, catalog, request), of the surroundings, or a defect."""
+    reason = globals().get(error)
+    if error in LAMBDA_UNAVAILABLE + ECS_UNAVAILABLE + STATES_UNAVAILABLE:
+        return "surroundings"
+    if not isinstance(reason, type):
+        return "defect"
+    if issubclass(reason, Retriable):
+        return "surroundings"
+    return "input" if issubclass(reason, Refused) else "defect"

@@ -127,20 +127,27 @@ class RetrainDeclined(Message):
 
 
 class RetrainInput(Message):
-    """What the governor is asked: an arrival, a schedule, a settled flight to freeze, or a flight that ended."""
+    """What the governor is asked: an arrival, a schedule, a settled flight to freeze, one that goes on in a new
+    execution, or one that ended.
 
-    action: Literal["arrive", "schedule", "freeze", "finish"]
+    `leg` numbers the executions of a flight, `look` the looks of an execution.
+    """
+
+    action: Literal["arrive", "schedule", "freeze", "hand-over", "finish"]
     as_of: datetime
     detail: DatasetVersionAccepted | None = None
     model: str | None = None
     flight: str | None = None
+    leg: int = 1
+    look: int = 1
     seen: int = 0
     run: str | None = None
     failure: dict[str, Any] | None = None
 
 
 class RetrainOutput(Message):
-    """`ready` once no dataset version arrived since the last look; then `run` and `request_key` name the training.
+    """`ready` once no dataset version arrived since the last look; then `run` and `request_key` name the training, else
+    `next_look` counts on.
 
     After `finish` with a failure, `error` and `cause` are what the execution fails with.
     """
@@ -148,6 +155,7 @@ class RetrainOutput(Message):
     model: str | None = None
     flight: str | None = None
     ready: bool = False
+    next_look: int = 1
     seen: int = 0
     settle_seconds: int = 0
     run: str | None = None

@@ -1,9 +1,12 @@
 """What the governor decides, and why. Pure: facts in, decision out.
 
-An arrival is *pending* until a flight has frozen a set of dataset versions with it inside, or has failed with it: it is
-then no longer a reason to start a training. Its rows stay in the dataset, so every later training sees them. A failed
-training is therefore not repeated for the same data (bad data would loop for ever); new data, or a schedule, starts the
-next one.
+An arrival is *pending* until a flight has frozen a set of dataset versions with it inside, or has failed with it. Its
+rows stay in the dataset, so every later training sees them. A training that failed by its input, or by a defect, is
+therefore not repeated for the same data: bad data would loop for ever.
+
+When the surroundings were at fault, the arrivals are *returned*: their rows are unseen again, and go with the next
+arrival however small, but they start nothing by themselves. So an arrival is a reason to start once, and an outage that
+lasts does not loop either.
 """
 
 from __future__ import annotations
@@ -16,12 +19,20 @@ from perennial.catalog.model import When
 
 @dataclass(frozen=True)
 class Arrival:
-    """A dataset version that the governor heard of. `flight` took it into account; None: pending."""
+    """A dataset version that the governor heard of. `flight` took it into account (None: none did), unless that very
+    flight `returned` it.
+    """
 
     dataset: str
     version: int
     rows: int
     flight: str | None = None
+    returned: str | None = None
+
+    @property
+    def pending(self) -> bool:
+        """Whether no training saw it."""
+        return self.flight == self.returned
 
 
 @dataclass(frozen=True)
@@ -39,8 +50,8 @@ class Decline:
 
 
 def pending(arrivals: Collection[Arrival]) -> list[Arrival]:
-    """The arrivals that no flight took into account yet, oldest first."""
-    return sorted((arrival for arrival in arrivals if arrival.flight is None), key=lambda one: one.version)
+    """The arrivals that no training saw yet, oldest first."""
+    return sorted((arrival for arrival in arrivals if arrival.pending), key=lambda one: one.version)
 
 
 def on_arrival(when: When, arrivals: Collection[Arrival]) -> Start | Decline:
@@ -51,6 +62,8 @@ def on_arrival(when: When, arrivals: Collection[Arrival]) -> Start | Decline:
         return Decline("every arrival was taken into account")
     if rows < when.min_rows:
         return Decline(f"{rows} unseen rows are fewer than {when.min_rows}")
+    if all(arrival.returned for arrival in unseen):
+        return Decline(f"{rows} unseen rows wait for the next arrival, since a passing fault ended their training")
     return Start(f"{rows} unseen rows in {len(unseen)} dataset versions")
 
 

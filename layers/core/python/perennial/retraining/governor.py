@@ -5,6 +5,8 @@ The order of writes is what makes this hold whatever crashes, repeats or comes l
   so of an arrival and an ending flight, at least one sees the other;
 - a flight is taken in the table before its execution starts, under a name in the table: so whoever finds a flight
   without an execution starts that very execution, and starting it twice is starting it once;
+- a flight goes on in its next leg in the table before that leg's execution starts: from then on the execution before
+  can neither freeze nor release it;
 - whoever finds a flight whose execution has ended without releasing it (aborted by a person, lost) finishes it.
 """
 
@@ -17,7 +19,7 @@ from typing import Any
 
 from perennial.catalog.model import ModelSpec
 from perennial.datasets.versions import DatasetVersion, list_versions
-from perennial.errors import FlightUnknown
+from perennial.errors import FlightUnknown, fault_of
 from perennial.events import RETRAIN_DECLINED, RetrainDeclined
 from perennial.governance.failures import Failure, explain, is_task
 from perennial.governance.ledger import Ledger
@@ -77,13 +79,12 @@ class Governor:
         self._decline(spec.name, at.isoformat(), declined.reason, at)
         return declined
 
-    def freeze(self, spec: ModelSpec, flight: str, seen: int, at: datetime) -> Look:
+    def freeze(self, spec: ModelSpec, flight: str, leg: int, seen: int, at: datetime) -> Look:
         """Once no dataset version came since the last look: write the run's request and see its arrivals as taken.
 
-        Raises FlightUnknown for a flight that is not under way.
+        Raises FlightUnknown for a flight that is not under way in this leg.
         """
-        if (current := self.triggers.flight(spec.name)) is None or current.id != flight:
-            raise FlightUnknown(f"{flight} is not the training of {spec.name} that is under way")
+        current = self._under_way(spec, flight, leg)
         key = request_key(flight)
         request = self.data.find_json(key)
         if request is None:
@@ -96,12 +97,31 @@ class Governor:
         self.triggers.take_into_account(spec.name, _in_request(request), flight, at)
         return Look(len(request["versions"]), flight, key)
 
+    def hand_over(self, spec: ModelSpec, flight: str, leg: int, seen: int) -> str:
+        """The flight goes on in a new execution, whose first look compares with `seen`: that execution's name.
+
+        Raises FlightUnknown for a flight that is not under way in this leg or the next.
+        """
+        current = self.triggers.flight(spec.name)
+        if current is None or (current.id, current.leg) != (flight, leg + 1):
+            current = self.triggers.hand_over(self._under_way(spec, flight, leg), seen)
+        if current is None:
+            raise FlightUnknown(f"{flight} is no longer under way in leg {leg}")
+        self._launch(current)
+        return current.execution
+
     def finish(
-        self, spec: ModelSpec, flight: str, failure: Mapping[str, Any] | None, at: datetime
+        self, spec: ModelSpec, flight: str, leg: int, failure: Mapping[str, Any] | None, at: datetime
     ) -> tuple[Failure | None, str | None]:
-        """The flight ended: why it failed (None: it did not), and the flight started for what came meanwhile."""
+        """The flight ended: why it failed (None: it did not), and the flight started for what came meanwhile.
+
+        A leg that fails although the next one has begun ends nothing.
+        """
         explained = self._explain(flight, failure) if failure else None
-        self._finish(spec, flight, explained, at)
+        current = self.triggers.flight(spec.name)
+        if current is not None and current.id == flight and current.leg != leg:
+            return explained, None
+        self._finish(spec, flight, leg, explained, at)
         decision = self._start_if_due(spec, at)
         return explained, decision if isinstance(decision, str) else None
 
@@ -127,10 +147,11 @@ class Governor:
         return self._launch(flight) if flight is not None else None
 
     def _launch(self, flight: Flight) -> str:
-        evidence = {"flight": flight.id, "reason": flight.reason, "dataset_versions": flight.seen}
-        at = datetime.fromisoformat(flight.at)
-        self._record(flight.model, "requested", f"requested/{flight.id}", at, evidence)
-        self.workflow.start(flight.id, flight.request())
+        if flight.leg == 1:
+            evidence = {"flight": flight.id, "reason": flight.reason, "dataset_versions": flight.seen}
+            at = datetime.fromisoformat(flight.at)
+            self._record(flight.model, "requested", f"requested/{flight.id}", at, evidence)
+        self.workflow.start(flight.execution, flight.request())
         return flight.id
 
     def _in_the_air(self, spec: ModelSpec, at: datetime) -> Flight | None:
@@ -138,28 +159,40 @@ class Governor:
         flight = self.triggers.flight(spec.name)
         if flight is None:
             return None
-        status = self.workflow.status(flight.id)
+        status = self.workflow.status(flight.execution)
         if status is None:
             self._launch(flight)
         elif status not in (RUNNING, "PENDING_REDRIVE"):
-            self._finish(spec, flight.id, _ended(flight, status), at)
+            now = self.triggers.flight(spec.name)
+            if now != flight:
+                return now  # it went on, or ended, while we looked
+            self._finish(spec, flight.id, flight.leg, _ended(flight, status), at)
             return self.triggers.flight(spec.name)
         return flight
 
+    def _under_way(self, spec: ModelSpec, flight: str, leg: int) -> Flight:
+        current = self.triggers.flight(spec.name)
+        if current is None or (current.id, current.leg) != (flight, leg):
+            raise FlightUnknown(f"{flight} is not the training of {spec.name} that is under way in leg {leg}")
+        return current
+
     # ---- ending
 
-    def _finish(self, spec: ModelSpec, flight: str, failure: Failure | None, at: datetime) -> None:
+    def _finish(self, spec: ModelSpec, flight: str, leg: int, failure: Failure | None, at: datetime) -> None:
         """Everything but what comes next. Of a flight that failed, what it saw is marked before it is released: else a
         flight that fails before it froze anything would be started again by the arrivals that started it.
         """
         request = self.data.find_json(request_key(flight))
         if failure is not None:
-            self.triggers.take_into_account(spec.name, self._seen_by(spec, flight, request), flight, at)
-            evidence = {"flight": flight, "error": failure.error, "cause": failure.cause}
+            seen, fault = self._seen_by(spec, flight, request), fault_of(failure.error)
+            self.triggers.take_into_account(spec.name, seen, flight, at)
+            if fault == "surroundings":
+                self.triggers.give_back(spec.name, seen, flight)
+            evidence = {"flight": flight, "error": failure.error, "cause": failure.cause, "fault": fault}
             self._record(spec.name, "failed", f"failed/{flight}", at, evidence)
         elif request is not None:
             self.triggers.set_trained(spec.name, len(request["versions"]), flight)
-        self.triggers.land(spec.name, flight)
+        self.triggers.land(spec.name, flight, leg)
 
     def _seen_by(self, spec: ModelSpec, flight: str, request: Mapping[str, Any] | None) -> list[Arrival]:
         """What a flight froze; or what it was started for, if it is under way and froze nothing."""
@@ -226,4 +259,4 @@ def _in_request(request: Mapping[str, Any]) -> list[Arrival]:
 def _ended(flight: Flight, status: str) -> Failure | None:
     if status == "SUCCEEDED":
         return None
-    return Failure("ExecutionEnded", f"execution {flight.id} ended as {status} without saying why")
+    return Failure("ExecutionEnded", f"execution {flight.execution} ended as {status} without saying why")

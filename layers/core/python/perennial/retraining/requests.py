@@ -29,7 +29,10 @@ def answer(message: RetrainInput, governor: Governor, catalog: Catalog) -> Retra
     flight = _given(message.flight, "flight", message.action)
     if message.action == "freeze":
         return _freeze(message, governor, spec, flight)
-    failure, started = governor.finish(spec, flight, message.failure, message.as_of)
+    if message.action == "hand-over":
+        execution = governor.hand_over(spec, flight, message.leg, message.seen)
+        return RetrainOutput(model=spec.name, flight=flight, started=[execution])
+    failure, started = governor.finish(spec, flight, message.leg, message.failure, message.as_of)
     return RetrainOutput(
         model=spec.name,
         flight=flight,
@@ -50,11 +53,12 @@ def _arrive(message: RetrainInput, governor: Governor, catalog: Catalog) -> Retr
 
 
 def _freeze(message: RetrainInput, governor: Governor, spec: ModelSpec, flight: str) -> RetrainOutput:
-    look = governor.freeze(spec, flight, message.seen, message.as_of)
+    look = governor.freeze(spec, flight, message.leg, message.seen, message.as_of)
     return RetrainOutput(
         model=spec.name,
         flight=flight,
         ready=look.run is not None,
+        next_look=message.look + 1,
         seen=look.seen,
         settle_seconds=spec.train.when.settle,
         run=look.run,

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,10 +19,10 @@ TRAINED = "TRAINED"
 
 @dataclass(frozen=True)
 class Flight:
-    """The one training of a model that is under way. When it was asked for, `seen` dataset versions up to number
-    `latest` were known.
+    """The one training of a model that is under way. When it was asked for, dataset versions up to number `latest` were
+    known; `seen` were when its present leg began.
 
-    `id` names the execution, the run and its workspace.
+    `id` names the run and its workspace. A flight that settles for long goes on in further executions, its legs.
     """
 
     id: str
@@ -31,10 +32,22 @@ class Flight:
     settle_seconds: int
     reason: str
     at: str
+    leg: int = 1
+
+    @property
+    def execution(self) -> str:
+        """Name of the execution of the present leg: always the same, so that starting it twice is starting it once."""
+        return self.id if self.leg == 1 else f"{self.id}-{self.leg}"
 
     def request(self) -> dict[str, Any]:
-        """Input of the workflow `lifecycle`; `looks` is what its first look compares with."""
-        return {"model": self.model, "flight": self.id, "settle_seconds": self.settle_seconds, "looks": self.seen}
+        """Input of the workflow `lifecycle`; `seen` is what its first look compares with."""
+        return {
+            "model": self.model,
+            "flight": self.id,
+            "leg": self.leg,
+            "settle_seconds": self.settle_seconds,
+            "seen": self.seen,
+        }
 
 
 @dataclass(frozen=True)
@@ -52,7 +65,7 @@ class Triggers:
     def arrivals(self, model: str) -> list[Arrival]:
         """Every arrival of a model."""
         return [
-            Arrival(item["dataset"], int(item["version"]), int(item["rows"]), item.get("flight"))
+            Arrival(item["dataset"], int(item["version"]), int(item["rows"]), item.get("flight"), item.get("returned"))
             for item in self.items.query(_pk(model), "ARRIVAL#")
         ]
 
@@ -63,14 +76,23 @@ class Triggers:
             before = known.get((arrival.dataset, arrival.version))
             if before is None:
                 self.record(model, Arrival(arrival.dataset, arrival.version, arrival.rows, flight), at)
-            if before is None or before.flight is None:
-                self._mark(model, arrival, flight)
+            if before is None or before.pending:
+                # an earlier flight that comes late takes nothing back from a later one: ids count up
+                later = "attribute_not_exists(flight) OR (flight = returned AND flight < :later)"
+                self._change(model, arrival, {"flight": flight}, later, {":later": flight})
 
-    def _mark(self, model: str, arrival: Arrival, flight: str) -> None:
+    def give_back(self, model: str, arrivals: Iterable[Arrival], flight: str) -> None:
+        """Unmark `arrivals`, which no training saw although this flight took them into account."""
+        for arrival in arrivals:
+            self._change(model, arrival, {"returned": flight}, "flight = :own", {":own": flight})
+
+    def _change(
+        self, model: str, arrival: Arrival, changes: dict[str, Any], condition: str, values: dict[str, Any]
+    ) -> None:
         try:
-            self.items.update(_pk(model), _arrival_sk(arrival), {"flight": flight}, "attribute_not_exists(flight)")
+            self.items.update(_pk(model), _arrival_sk(arrival), changes, condition, values)
         except ConditionFailed:
-            return  # another flight saw it first: it stays that one's
+            return  # it is another flight's: it stays that one's
 
     # ---- the flight
 
@@ -79,9 +101,7 @@ class Triggers:
         item = self.items.get(_pk(model), FLIGHT)
         if item is None:
             return None
-        return Flight(
-            **{name: item[name] for name in ("id", "model", "seen", "latest", "settle_seconds", "reason", "at")}
-        )
+        return Flight(**{field.name: item[field.name] for field in fields(Flight) if field.name in item})
 
     def take_off(
         self, model: str, *, seen: int, latest: int, settle_seconds: int, reason: str, at: datetime
@@ -107,10 +127,20 @@ class Triggers:
             return None
         return flight
 
-    def land(self, model: str, flight: str) -> bool:
-        """Release the flight of this id; False when it was not (or no longer) the one under way."""
+    def hand_over(self, flight: Flight, seen: int) -> Flight | None:
+        """The flight in its next leg, which knows `seen` dataset versions; None when it is no longer in this one."""
+        further = replace(flight, leg=flight.leg + 1, seen=seen)
+        changes = {"leg": further.leg, "seen": further.seen}
         try:
-            self.items.delete(_pk(model), FLIGHT, "id = :id", {":id": flight})
+            self.items.update(_pk(flight.model), FLIGHT, changes, *_in_leg(flight.id, flight.leg))
+        except ConditionFailed:
+            return None
+        return further
+
+    def land(self, model: str, flight: str, leg: int) -> bool:
+        """Release the flight of this id; False when it is not (or no longer) under way in this leg."""
+        try:
+            self.items.delete(_pk(model), FLIGHT, *_in_leg(flight, leg))
         except ConditionFailed:
             return False
         return True
@@ -131,6 +161,18 @@ class Triggers:
             )
         except ConditionFailed:
             return
+
+
+def continued_as(execution: str) -> str:
+    """Name of the execution that goes on where `execution` ends, when it ends before its training began."""
+    match = re.fullmatch(r"(?P<flight>.+-\d{6,}-[0-9a-f]{8})(?:-(?P<leg>\d+))?", execution)
+    if match is None:
+        return ""
+    return f"{match['flight']}-{int(match['leg'] or 1) + 1}"
+
+
+def _in_leg(flight: str, leg: int) -> tuple[str, dict[str, Any]]:
+    return "id = :id AND leg = :leg", {":id": flight, ":leg": leg}
 
 
 def _pk(model: str) -> str:

@@ -1,0 +1,70 @@
+"""States of a workflow that wait for a job: a task on Fargate, an execution of another workflow."""
+
+from __future__ import annotations
+
+from aws_cdk import Duration
+from aws_cdk import aws_ecs as ecs
+from aws_cdk import aws_stepfunctions as sfn
+from aws_cdk import aws_stepfunctions_tasks as tasks
+from constructs import Construct
+
+from infra.stages.train import REQUEST, Train
+from infra.workflows.steps import Patience, path
+from perennial.errors import ECS_UNAVAILABLE, STATES_UNAVAILABLE
+
+# A rollout moves the alias at once; one that takes an hour is stuck.
+ROLLOUT = Duration.hours(1)
+
+# ECS could not place the task (API errors; a task that ran and failed is not repeated): 10+20+40+80+160 = 310 seconds
+# at most, which outlasts a shortage of Fargate capacity in one zone.
+TASK_NOT_STARTED = Patience(
+    errors=ECS_UNAVAILABLE,
+    first=10,
+    times=5,
+    longest=160,
+)
+
+# The nested machine could not be started: 5+10+20 = 35 seconds at most.
+EXECUTION_NOT_STARTED = Patience(
+    errors=STATES_UNAVAILABLE,
+    first=5,
+    times=3,
+    longest=20,
+)
+
+
+def run_training(scope: Construct, train: Train) -> tasks.EcsRunTask:
+    """State Train: the task on Fargate, to its end."""
+    request = tasks.TaskEnvironmentVariable(name=REQUEST.upper(), value=path("look.request_key"))
+    override = tasks.ContainerOverride(container_definition=train.container, environment=[request])
+    task = tasks.EcsRunTask(
+        scope,
+        "Train",
+        integration_pattern=sfn.IntegrationPattern.RUN_JOB,
+        cluster=train.cluster,
+        task_definition=train.task,
+        launch_target=tasks.EcsFargateLaunchTarget(platform_version=ecs.FargatePlatformVersion.VERSION1_4),
+        assign_public_ip=True,
+        security_groups=[train.network.outbound],
+        container_overrides=[override],
+        task_timeout=sfn.Timeout.duration(train.timeout),
+        # a task is its log and its workspace in S3; its description is 10 KB of nothing
+        result_path=sfn.JsonPath.DISCARD,
+    )
+    TASK_NOT_STARTED.apply(task)
+    return task
+
+
+def roll_out(scope: Construct, rollout: sfn.IStateMachine) -> tasks.StepFunctionsStartExecution:
+    """State Deploy: an execution of the workflow rollout, to its end."""
+    task = tasks.StepFunctionsStartExecution(
+        scope,
+        "Deploy",
+        state_machine=rollout,
+        integration_pattern=sfn.IntegrationPattern.RUN_JOB,
+        input=sfn.TaskInput.from_object({"model": path("model"), "version": path("registered.version")}),
+        task_timeout=sfn.Timeout.duration(ROLLOUT),
+        result_path=sfn.JsonPath.DISCARD,
+    )
+    EXECUTION_NOT_STARTED.apply(task)
+    return task
