@@ -8,7 +8,7 @@ import os
 import aws_cdk as cdk
 
 from infra.environment import Environment
-from infra.layers import ROOT
+from infra.lock import ROOT
 from infra.stacks.data import DataStack
 from infra.stacks.loop import LoopStack
 from infra.stacks.serving import ServingStack

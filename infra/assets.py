@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra import layers
-from infra.layers import ROOT, Layer, Target, once, requirements
+from infra.layers import once
+from infra.lock import ROOT, Layer, Target, requirements
 
 STAGED = ROOT / "build" / "stage"
 EXCLUDED = ["**/__pycache__", "**/*.pyc", "**/.*"]
@@ -68,8 +69,7 @@ def third_party(layer: Layer, target: Target, *, build: bool) -> Path:
     return layers.build(layer, target) if build else layers.locked(layer, target)
 
 
-def forget_unbuilt(assembly: Path, identity: str) -> None:
-    """Drop a layer from an earlier assembly that held only its requirements: it has the hash of the real one."""
-    folder = assembly / f"asset.{identity}"
+def forget_unbuilt(folder: Path) -> None:
+    """Drop a layer from an earlier assembly that held only its requirements: it has the name of the real one."""
     if folder.is_dir() and not (folder / "python").is_dir():
         shutil.rmtree(folder)

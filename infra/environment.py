@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 FOLDER = Path(__file__).parent / "environments"
 
@@ -16,6 +17,11 @@ RetentionDays = Literal[
 ]
 Days = Annotated[int, Field(ge=1, le=36500)]
 Email = Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+\.[^@\s]+$", max_length=254)]
+# Lambda runs images from private ECR repositories only; a digest names one image for ever, a tag whatever is behind it.
+IMAGE = re.compile(
+    r"(?P<account>\d{12})\.dkr\.ecr\.(?P<region>[a-z0-9-]+)\.amazonaws\.com(?:\.cn)?"
+    r"/(?P<repository>[a-z0-9]+(?:[._/-]+[a-z0-9]+)*)@(?P<digest>sha256:[0-9a-f]{64})"
+)
 
 
 class Strict(BaseModel):
@@ -25,11 +31,25 @@ class Strict(BaseModel):
 
 
 class Train(Strict):
-    """Size of the training task; Fargate accepts only certain pairs of vCPU and memory."""
+    """Size of the training task; Fargate accepts only certain pairs of vCPU and memory.
+
+    `image` is a ready image to run instead of one that is built with the deployment.
+    """
 
     vcpu: Literal[1, 2, 4, 8, 16]
     memory_gib: int = Field(ge=2, le=120)
     timeout_minutes: int = Field(ge=1)
+    image: str | None = None
+
+    @field_validator("image")
+    @classmethod
+    def _pinned(cls, image: str | None) -> str | None:
+        if image is None or IMAGE.fullmatch(image):
+            return image
+        raise ValueError(
+            f"{image!r} is not <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<digest>: Lambda takes "
+            "images from private ECR repositories only, and behind a tag there may be another image tomorrow"
+        )
 
 
 class Predict(Strict):

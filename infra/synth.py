@@ -20,7 +20,8 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from infra.assets import source_files
-from infra.layers import ROOT, once
+from infra.layers import once
+from infra.lock import ROOT
 
 CACHE = ROOT / ".perennial" / "synth"
 SOURCES = ("infra", "functions", "layers", "cdk.json", "pyproject.toml", "requirements.lock")

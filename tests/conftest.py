@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from infra.lock import Target
 
 # onnxruntime reports its use to its maker unless told not to
 os.environ["ORT_DISABLE_TELEMETRY"] = "1"
@@ -26,3 +30,20 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "full" in item.keywords:
             item.add_marker(skipped)
+
+
+@pytest.fixture(scope="session")
+def unpacked(request: pytest.FixtureRequest) -> Target:
+    """The layers, unpacked for what functions run on here.
+
+    Skips when their wheels are neither here nor to be had, which --full does not forgive.
+    """
+    from infra.layers import LayerNotBuilt
+    from infra.local.lambdas import wheels
+
+    try:
+        return wheels.prepare("python3.13")
+    except LayerNotBuilt as error:
+        if request.config.getoption("--full"):
+            raise
+        pytest.skip(str(error))

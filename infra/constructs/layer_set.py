@@ -12,7 +12,8 @@ from constructs import Construct
 
 from infra import assets
 from infra.environment import Environment
-from infra.layers import LAYERS, ROOT, Target, layer_hash
+from infra.layers import LAYERS, asset_hash, layer_hash
+from infra.lock import ROOT, Target
 
 
 def architecture(environment: Environment) -> lambda_.Architecture:
@@ -60,8 +61,9 @@ class LayerSet(Construct):
     def _third_party(self, name: str) -> lambda_.Code:
         layer = LAYERS[name]
         build = self.node.try_get_context("layers") == "build"
-        identity = layer_hash(layer, self._target)
         if build:
-            assets.forget_unbuilt(Path(os.environ.get("CDK_OUTDIR", "cdk.out")), identity)
+            assembly = Path(os.environ.get("CDK_OUTDIR", "cdk.out"))
+            assets.forget_unbuilt(assembly / f"asset.{asset_hash(layer, self._target)}")
         folder = assets.third_party(layer, self._target, build=build)
+        identity = layer_hash(layer, self._target)
         return lambda_.Code.from_asset(str(folder), asset_hash=identity, asset_hash_type=AssetHashType.CUSTOM)

@@ -18,7 +18,7 @@ from infra.constructs.dead_letters import EVENT_AGE, LAMBDA_RETRIES
 from infra.constructs.layer_set import architecture, runtime
 from infra.constructs.log_group import StageLogGroup
 from infra.environment import Environment
-from infra.layers import ROOT
+from infra.lock import ROOT
 from perennial.settings import Settings
 
 

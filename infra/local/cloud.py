@@ -56,8 +56,9 @@ class LocalCloud:
     Port 0 means any free port. Use as a context manager, or `start` and `stop`.
     """
 
-    def __init__(self, workdir: Path, port: int = 0, api_port: int | None = None) -> None:
+    def __init__(self, workdir: Path, port: int = 0, api_port: int | None = None, *, strict: bool = False) -> None:
         self.workdir = workdir.absolute()
+        self.strict = strict
         self.state = "starting"
         self.error: str | None = None
         self.finished = threading.Event()
@@ -71,7 +72,8 @@ class LocalCloud:
         self.workdir.mkdir(parents=True, exist_ok=True)
         try:
             self._server = Server(self._wanted[0], Front(self.services, self.control))
-            self.cloud = Cloud(self._server.port, free_port(self._wanted[1], "the HTTP API"), self.workdir)
+            api_port = free_port(self._wanted[1], "the HTTP API")
+            self.cloud = Cloud(self._server.port, api_port, self.workdir, strict=self.strict)
             self.provisioner = Provisioner(self.cloud, self._progress)
             prepare_moto(self._server.port)
             forget_moto()
@@ -181,6 +183,7 @@ def write_state(running: LocalCloud, env: str) -> Path:
         "access_key": developer.access_key,
         "secret_key": developer.secret_key,
         "env": env,
+        "strict": running.strict,
     }
     path = running.workdir / "local.json"
     fresh = path.with_suffix(".new")
@@ -191,10 +194,10 @@ def write_state(running: LocalCloud, env: str) -> Path:
     return path
 
 
-def serve(assembly: Path, port: int, workdir: Path, env: str) -> int:
+def serve(assembly: Path, port: int, workdir: Path, env: str, *, strict: bool = False) -> int:
     """Start, provision, serve until SIGTERM, SIGINT or a shutdown call; the exit status."""
     _exit_on_signals()
-    running = LocalCloud(workdir, port)
+    running = LocalCloud(workdir, port, strict=strict)
     state: Path | None = None
     try:
         with running:
@@ -243,9 +246,10 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=4566, help="the AWS APIs; the HTTP API takes the next port")
     parser.add_argument("--workdir", type=Path, default=Path(".perennial"), help="state, code and logs of this run")
     parser.add_argument("--env", default="dev", help="the environment of the assembly, for those who read local.json")
+    parser.add_argument("--strict", action="store_true", help="functions run on the wheels of their layers alone")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    return serve(asked.assembly, asked.port, asked.workdir, asked.env)
+    return serve(asked.assembly, asked.port, asked.workdir, asked.env, strict=asked.strict)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,8 @@ class Cloud:
     workdir: Path
     region: str = "eu-west-1"
     account: str = ACCOUNT
+    # functions see the wheels of their layers, and nothing of the checkout's environment
+    strict: bool = False
     clock: Clock = field(default_factory=Clock)
     credentials: Credentials = field(default_factory=Credentials)
     # image URI (repository:tag, as the template writes it) → its source; filled while assets are published

@@ -18,7 +18,7 @@ from typing import Any
 
 from infra.local import process
 from infra.local.context import Cloud
-from infra.local.lambdas.images import Image, ImageError, build
+from infra.local.lambdas.images import Image, ImageError, build, source_of
 from infra.local.lambdas.logs import LogWriter
 from infra.local.lambdas.pipes import Pipe, Pump
 from infra.local.lambdas.watch import Watched, Watcher
@@ -174,7 +174,7 @@ class Task:
             self._ended.set()
 
     def _image(self, uri: str) -> Image:
-        source = self.machinery.cloud.images.get(uri)
+        source = source_of(self.machinery.cloud, uri)
         if source is None:
             raise CannotStart(f"CannotPullContainerError: image {uri} was not found")
         try:

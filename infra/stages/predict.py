@@ -13,7 +13,7 @@ from infra.constructs.log_group import StageLogGroup
 from infra.constructs.records import Records
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import function_role
-from infra.layers import ROOT
+from infra.lock import ROOT
 
 ALIAS = "live"
 # onnxruntime's official builds report to Microsoft unless told otherwise before they are imported (its Privacy.md);

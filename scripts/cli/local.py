@@ -47,7 +47,9 @@ def running(workdir: Path) -> dict[str, Any]:
     return state
 
 
-def start(assembly: Path, *, port: int, env: str, workdir: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def start(
+    assembly: Path, *, port: int, env: str, workdir: Path, say: Callable[[str], None], strict: bool = False
+) -> dict[str, Any]:
     """Start the cloud as a process of its own and wait until the assembly is provisioned; its state.
 
     Raises Failure with the cloud's own words when it does not come up.
@@ -55,7 +57,7 @@ def start(assembly: Path, *, port: int, env: str, workdir: Path, say: Callable[[
     workdir.mkdir(parents=True, exist_ok=True)
     log = workdir / "cloud.log"
     command = [sys.executable, "-m", "infra.local.cloud", "--assembly", str(assembly), "--port", str(port)]
-    command += ["--workdir", str(workdir), "--env", env]
+    command += ["--workdir", str(workdir), "--env", env, *(["--strict"] if strict else [])]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'layers/core/python'}"}
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -11,6 +11,9 @@ from typing import Annotated
 import typer
 from rich.status import Status
 
+from infra.environment import Environment
+from infra.layers import LayerNotBuilt
+from infra.local.lambdas import wheels
 from infra.synth import synthesize
 from scripts.cli import local
 from scripts.cli.deployment import EnvironmentName
@@ -25,6 +28,9 @@ def up(
     catalog: Annotated[
         Path, typer.Option(help="Your contracts and models.", exists=True, file_okay=False, resolve_path=True)
     ] = CATALOG,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="Functions run on the wheels of their layers alone.")
+    ] = False,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -32,7 +38,10 @@ def up(
     started = time.monotonic()
     with errors.status("synthesizing the template") as shown:
         assembly = synthesize(env=env, catalog=catalog)
-        state = _start_or_update(assembly, port, env, shown)
+        if strict:
+            shown.update("unpacking the layers")
+            _unpack_layers(env)
+        state = _start_or_update(assembly, port, env, strict, shown)
     seconds = round(time.monotonic() - started, 1)
     endpoint, api = f"http://127.0.0.1:{state['port']}", f"http://127.0.0.1:{state['api_port']}"
     if as_json:
@@ -44,14 +53,25 @@ def up(
         _until_interrupted()
 
 
-def _start_or_update(assembly: Path, port: int, env: str, shown: Status) -> dict[str, object]:
+def _unpack_layers(env: str) -> None:
+    runtime = f"python{Environment.load(env).python}"
+    try:
+        chosen = wheels.prepare(runtime)
+    except LayerNotBuilt as error:
+        raise Failure(f"--strict needs the layers of the functions, unpacked for this machine: {error}") from error
+    if runtime != f"python{chosen.python}":
+        errors.print(f"{runtime} is not on this machine: functions run on python{chosen.python}")
+
+
+def _start_or_update(assembly: Path, port: int, env: str, strict: bool, shown: Status) -> dict[str, object]:
     state = local.read_state(local.WORKDIR)
     if state is None:
-        return local.start(assembly, port=port, env=env, workdir=local.WORKDIR, say=shown.update)
-    if (state["port"], state["env"]) != (port, env):
+        return local.start(assembly, port=port, env=env, strict=strict, workdir=local.WORKDIR, say=shown.update)
+    if (state["port"], state["env"], state["strict"]) != (port, env, strict):
+        how = ", strict" if state["strict"] else ""
         raise Failure(
-            f"a local cloud runs here already: {state['env']} on port {state['port']}. "
-            "Give it the same --port and --env to update it, or stop it with `perennial down`"
+            f"a local cloud runs here already: {state['env']} on port {state['port']}{how}. "
+            "Give it the same --port, --env and --strict to update it, or stop it with `perennial down`"
         )
     shown.update(f"updating the local cloud on port {state['port']}")
     local.control(f"http://127.0.0.1:{state['port']}", "provision", {"assembly": str(assembly)})

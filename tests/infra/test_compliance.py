@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from infra.layers import ROOT
+from infra.lock import ROOT
 from infra.synth import node, synthesize
 from tests.infra.conftest import CATALOG, App, Resource, listed, text
 

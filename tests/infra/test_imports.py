@@ -12,7 +12,8 @@ import pytest
 from packaging.utils import canonicalize_name
 
 from infra.assets import TRAINING
-from infra.layers import LAYERS, ROOT, Layer, Target, requirements
+from infra.layers import LAYERS
+from infra.lock import ROOT, Layer, Target, requirements
 from tests.infra.test_stages import LAYERS as LAYERS_OF
 
 LIBRARY = ROOT / "layers" / "core" / "python"

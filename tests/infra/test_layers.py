@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import subprocess
 import sys
@@ -11,7 +12,12 @@ from sysconfig import get_path
 import pytest
 
 from infra.assets import TRAINING, forget_unbuilt
-from infra.layers import LAYERS, ROOT, Target, layer_hash, once, read_lock, requirements, trim
+from infra.build_layers import Composition, compositions, zipped
+from infra.layers import LAMBDA_LIMIT, LAYERS, RECORD, asset_hash, build, layer_hash, once
+from infra.lock import ROOT, Target, read_lock, requirements
+from infra.trimming import size, trim
+from tests.infra.conftest import App
+from tests.infra.test_stages import LAYERS as LAYERS_OF
 
 LAMBDA = Target("3.13", "x86_64")
 LOCK = """\
@@ -143,6 +149,56 @@ def test_a_layer_that_was_only_named_is_not_taken_for_a_built_one(tmp_path: Path
     for name, inside in (("asset.named", "requirements.txt"), ("asset.built", "python/numpy.py")):
         (tmp_path / name / inside).parent.mkdir(parents=True)
         (tmp_path / name / inside).touch()
-    for identity in ("named", "built", "absent"):
-        forget_unbuilt(tmp_path, identity)
+    for name in ("asset.named", "asset.built", "asset.absent"):
+        forget_unbuilt(tmp_path / name)
     assert [path.name for path in tmp_path.iterdir()] == ["asset.built"]
+
+
+def test_an_assembly_holds_a_layer_under_the_name_that_is_looked_for(app: App) -> None:
+    for layer in LAYERS.values():
+        assert (app.folder / f"asset.{asset_hash(layer, LAMBDA)}" / "requirements.txt").is_file()
+
+
+def test_a_function_is_composed_as_the_template_says(app: App) -> None:
+    found = {one.function.removeprefix("perennial-dev-"): one for one in compositions(app.folder, LAMBDA)}
+    assert {name: set(one.layers) for name, one in found.items()} == {
+        name: layers & LAYERS.keys() for name, layers in LAYERS_OF.items()
+    }
+    core = size(ROOT / "layers" / "core" / "python")
+    assert all(0 < one.own < core + 1_000_000 for one in found.values())
+
+
+def test_a_total_is_a_functions_own_bytes_and_those_of_its_layers() -> None:
+    sizes = {"base": 10, "data": 100, "serving": 1000}
+    assert Composition("ingest", ("base", "data"), 1).total(sizes) == 111
+
+
+def test_a_zip_is_measured_as_it_is_uploaded(tmp_path: Path) -> None:
+    (tmp_path / "zeros").write_bytes(bytes(1_000_000))
+    assert zipped(tmp_path) < 10_000
+
+
+def test_trimming_tells_what_has_gone(tmp_path: Path) -> None:
+    for name in ("numpy/tests/test_all.py", "numpy/core.py", "numpy/core.pyi", "bin/f2py", "numpy/f2py/tests/x.py"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("x" * 10)
+    assert trim(tmp_path) == {"**/tests": 20, "bin": 10, "**/*.pyi": 10, "numpy/f2py": 0}
+    assert [path.name for path in tmp_path.rglob("*") if path.is_file()] == ["core.py"]
+
+
+def test_the_layers_keep_within_their_sizes(app: App, unpacked: Target) -> None:
+    """The largest wheels are those for x86_64 and the oldest Python; the goals are ours, the limit is Lambda's."""
+    sizes = {layer.name: size(build(layer, unpacked)) for layer in LAYERS.values()}
+    totals = {one.function.removeprefix("perennial-dev-"): one.total(sizes) for one in compositions(app.folder, LAMBDA)}
+    assert max(totals.values()) < LAMBDA_LIMIT
+    assert totals["ingest"] <= 180 * 2**20
+    assert totals["predict-hours"] <= 100 * 2**20
+
+
+def test_compiled_files_are_taken_without_a_look_at_their_source(unpacked: Target) -> None:
+    """Unchecked hash-based .pyc (PEP 552), whose bytes do not depend on when and where they were made."""
+    folder = build(LAYERS["base"], unpacked)
+    [compiled] = (folder / "python" / "pydantic" / "__pycache__").glob("__init__.*.pyc")
+    assert int.from_bytes(compiled.read_bytes()[4:8], "little") == 0b01
+    assert b"/opt/python/pydantic/__init__.py" in compiled.read_bytes()
+    assert json.loads((folder / RECORD).read_text())["compiled"] is True

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from infra.layers import ROOT
+from infra.lock import ROOT
 from infra.synth import synthesize
 from perennial import settings
 from tests.infra.conftest import MODELS, App, Resource, text

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from infra import synth
-from infra.layers import ROOT
+from infra.lock import ROOT
 from infra.synth import SynthesisFailed, synthesize
 from tests.infra.conftest import CATALOG, App
 

@@ -12,16 +12,19 @@ import tempfile
 import threading
 import zipfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from botocore.exceptions import ClientError
 
+from infra.layers import LayerNotBuilt
 from infra.local.context import Cloud
-from infra.local.lambdas import third_party
+from infra.local.lambdas import third_party, wheels
 from infra.local.lambdas.errors import ApiError, InvalidParameter, RequestTooLarge
-from infra.local.lambdas.images import ImageError, build
+from infra.local.lambdas.images import ImageError, build, source_of
 from infra.local.lambdas.model import LayerVersion, Package
+from infra.trimming import size
 
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
 UNZIPPED_LIMIT = 262_144_000
@@ -67,9 +70,21 @@ class CodeStore:
             kept.write_bytes(archive)
         return Package(base64.b64encode(digest.digest()).decode(), len(archive), unzipped, tree, kept)
 
+    def layer(self, archive: bytes, runtimes: Sequence[str], architectures: Sequence[str]) -> Package:
+        """As `zipped`; in strict mode a layer that only lists its requirements is unpacked from their wheels."""
+        package = self.zipped(archive)
+        listed = package.tree / "requirements.txt"
+        if not self._cloud.strict or not listed.is_file() or (package.tree / "python").is_dir():
+            return package
+        try:
+            tree = wheels.layer(listed.read_text(encoding="utf-8"), runtimes, architectures)
+        except LayerNotBuilt as error:
+            raise InvalidParameter(f"The layer cannot be provided: {error}") from error
+        return replace(package, tree=tree, unzipped=size(tree))
+
     def image(self, uri: str) -> Package:
         """The package of an image whose source was registered; raises ApiError when it is unknown or not understood."""
-        source = self._cloud.images.get(uri)
+        source = source_of(self._cloud, uri)
         if source is None:
             raise InvalidParameter(f"Source image {uri} does not exist. Provide a valid source image.")
         try:
@@ -81,15 +96,19 @@ class CodeStore:
 
     def opt(self, layers: Sequence[LayerVersion]) -> Path:
         """The /opt tree of these layers, later ones over earlier ones."""
-        name = hashlib.sha256("\n".join(layer.package.sha256 for layer in layers).encode()).hexdigest()
+        # the tree too: the same layer is another one once it is unpacked from its wheels
+        words = [word for layer in layers for word in (layer.package.sha256, layer.package.tree.name)]
+        name = hashlib.sha256("\n".join(words).encode()).hexdigest()
         tree = self._root / "opt" / name
         with self._lock:
             if not tree.exists():
                 _replace(tree, lambda made: _merge(layers, made))
         return tree
 
-    def runtime(self) -> Path:
-        """What AWS's Python runtime brings along: the runtime client and the SDK."""
+    def runtime(self, name: str) -> Path:
+        """What AWS's runtime `name` brings along: the runtime client and the SDK."""
+        if self._cloud.strict:
+            return wheels.sdk(name)
         tree = self._root / "runtime"
         with self._lock:
             if not tree.exists():

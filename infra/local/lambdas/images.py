@@ -19,8 +19,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from infra.local.context import ImageSource
+from infra.assets import image_context
+from infra.environment import IMAGE
+from infra.local.context import Cloud, ImageSource
 from infra.local.lambdas import third_party
+from infra.lock import Target
 
 VARIABLE = re.compile(r"\$(?:\{(\w+)(?::-([^}]*))?\}|(\w+))")
 PYTHON = re.compile(r"^(?:/\S*/)?python(?:3(?:\.\d+)?)?$")
@@ -74,6 +77,14 @@ class Image:
 
     def _inside(self, path: str) -> Path:
         return self.root.joinpath(*PurePosixPath(path).parts[1:])
+
+
+def source_of(cloud: Cloud, uri: str) -> ImageSource | None:
+    """What an image URI stands for. None is pulled: one with a digest stands for this checkout's training image."""
+    if uri in cloud.images or not IMAGE.fullmatch(uri):
+        return cloud.images.get(uri)
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    return ImageSource(image_context(Target(python, "x86_64")))
 
 
 def build(source: ImageSource, folder: Path) -> Image:

@@ -30,7 +30,9 @@ class Layers:
         """PublishLayerVersion: always a new version, also of equal content."""
         check_upload(size)
         arn = self._arn(name)
-        package = self._store.zipped(self._store.fetch(dict(request.get("Content") or {})))
+        runtimes = tuple(request.get("CompatibleRuntimes") or ())
+        architectures = tuple(request.get("CompatibleArchitectures") or ())
+        package = self._store.layer(self._store.fetch(dict(request.get("Content") or {})), runtimes, architectures)
         with self._registry.lock:
             number = self._registry.layer_numbers.get(arn, 0) + 1
             self._registry.layer_numbers[arn] = number
@@ -39,8 +41,8 @@ class Layers:
                 number,
                 package,
                 request.get("Description") or "",
-                tuple(request.get("CompatibleRuntimes") or ()),
-                tuple(request.get("CompatibleArchitectures") or ()),
+                runtimes,
+                architectures,
                 request.get("LicenseInfo") or "",
             )
             self._registry.layers.setdefault(arn, {})[number] = layer

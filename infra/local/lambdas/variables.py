@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from infra.local.context import Cloud, Principal
+from infra.local.lambdas import wheels
 from infra.local.lambdas.code import CodeStore
-from infra.local.lambdas.images import Image, ImageError, build
+from infra.local.lambdas.images import Image, ImageError, build, source_of
 from infra.local.lambdas.model import Version
 
 
@@ -45,7 +46,7 @@ class Launcher:
             return self._image(version, group, variables)
         task, opt = version.package.tree, self._store.opt(version.layers)
         template = dict(version.settings.get("Environment", {}).get("Variables") or {})
-        packages = [str(task), str(opt / "python"), str(self._store.runtime())]
+        packages = [str(task), str(opt / "python"), str(self._store.runtime(version.settings["Runtime"]))]
         paths = [template.pop("PYTHONPATH", ""), *packages]
         variables |= {
             "AWS_EXECUTION_ENV": f"AWS_Lambda_{version.settings['Runtime']}",
@@ -57,8 +58,9 @@ class Launcher:
             **template,
             "PYTHONPATH": ":".join(filter(None, paths)),
         }
+        python = str(wheels.python(version.settings["Runtime"])) if self._cloud.strict else sys.executable
         # -S: no site-packages, so that only layers supply packages; -B: as on AWS, no .pyc is written
-        arguments = (sys.executable, "-S", "-s", "-B", "-m", "awslambdaric", version.settings["Handler"])
+        arguments = (python, "-S", "-s", "-B", "-m", "awslambdaric", version.settings["Handler"])
         return Launch(arguments, task, variables, group)
 
     def _image(self, version: Version, group: str, variables: dict[str, str]) -> Launch:
@@ -75,7 +77,7 @@ class Launcher:
 
     def _built(self, version: Version) -> Image:
         uri = version.package.image_uri or ""
-        source = self._cloud.images.get(uri)
+        source = source_of(self._cloud, uri)
         if source is None:
             raise ImageError(f"image {uri} is not there any more")
         return build(source, self._cloud.workdir / "images")
