@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from infra import layers
+from infra.environment import Environment
 from infra.layers import once
 from infra.lock import ROOT, Layer, Target, requirements
 
@@ -73,3 +75,13 @@ def forget_unbuilt(folder: Path) -> None:
     """Drop a layer from an earlier assembly that held only its requirements: it has the name of the real one."""
     if folder.is_dir() and not (folder / "python").is_dir():
         shutil.rmtree(folder)
+
+
+def main() -> None:
+    """Print the build context of an environment's training image, to build it without CDK: `infra.assets ENV`."""
+    environment = Environment.load(sys.argv[1])
+    sys.stdout.write(f"{image_context(Target(environment.python, environment.architecture))}\n")
+
+
+if __name__ == "__main__":
+    main()
