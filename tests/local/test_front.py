@@ -189,7 +189,7 @@ def test_the_state_file_is_its_owners_alone(local_cloud: LocalCloud) -> None:
     path = write_state(local_cloud, "dev")
     state = json.loads(path.read_text())
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert set(state) == {"pid", "port", "api_port", "region", "account", "access_key", "secret_key", "env"}
+    assert set(state) == {"pid", "port", "api_port", "region", "account", "access_key", "secret_key", "env", "strict"}
     developer = local_cloud.cloud.credentials.find(state["access_key"])
     assert developer is not None
     assert developer.arn == "arn:aws:iam::123456789012:user/developer"
