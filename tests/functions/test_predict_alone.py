@@ -16,8 +16,8 @@ import pytest
 from tritonclient.http import InferenceServerClient, InferInput
 
 from infra.layers import LAYERS
-from infra.lock import ROOT, Target, requirements
 from infra.local.lambdas.third_party import link, listed
+from infra.lock import ROOT, Target, requirements
 from tests.functions.test_predict import BOOTSTRAP, event
 from tests.unit.serving.bundles import MODEL, shipped_files, write_bundle
 
