@@ -26,9 +26,12 @@ def catch(
         state.add_catch(handler, errors=group, result_path=at)
 
 
-def failed(scope: Construct, state: str) -> sfn.Fail:
-    """The execution fails with what was caught, as it is."""
-    return sfn.Fail(scope, state, error_path="$.failure.Error", cause_path="$.failure.Cause")
+def unexplained(scope: Construct) -> sfn.Fail:
+    """State Unexplained: the execution fails with what was caught as its cause, since its error may be one of the
+    reserved names, which no execution can fail with.
+    """
+    caught = [sfn.JsonPath.string_at("$.failure.Error"), sfn.JsonPath.string_at("$.failure.Cause")]
+    return sfn.Fail(scope, "Unexplained", error="Unexplained", cause_path=sfn.JsonPath.format("{}: {}", *caught))
 
 
 def refused(scope: Construct, state: str) -> sfn.Chain:

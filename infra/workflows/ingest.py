@@ -14,12 +14,13 @@ from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
 from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import ingest
-from infra.workflows.failures import catch, failed, refused
+from infra.workflows.failures import catch, refused
 from infra.workflows.steps import call, path
 from perennial.errors import AccessRefused, CatalogInvalid, ObjectMissing, StagingLost, StorageUnavailable
 
-# Why an ingestion ends without a verdict about its file, told in the stage's own words. None of them is repeated here
-# (StorageUnavailable was): a person redrives the execution once the reason is gone, see docs/runbook/ingest-failed.md.
+# Why an ingestion ends without a verdict about its file, told in the stage's own words; any other error fails the
+# execution as AWS words it. Nothing more is repeated (StorageUnavailable was): a person redrives the execution once the
+# reason is gone, see docs/runbook/ingest-failed.md.
 REASONS = (StorageUnavailable, ObjectMissing, StagingLost, CatalogInvalid, AccessRefused)
 
 
@@ -32,7 +33,6 @@ class IngestWorkflow(Construct):
         request = {"detail": path("detail"), "as_of": path("time")}
         definition = call(self, "Ingest", stage.function, request, timeout=ingest.TIMEOUT)
         catch(definition, refused(self, "Refused"), *REASONS)
-        catch(definition, failed(self, "Failed"))
         self.machine = Workflow(self, workflow="ingest", shared=shared, definition=sfn.Chain.start(definition))
         acknowledge_versions(self.machine.role, stage.function)
         self._start_on_objects(shared, dead_letters)

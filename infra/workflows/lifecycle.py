@@ -15,7 +15,7 @@ from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import evaluate, register, retrain
 from infra.stages.train import Train
-from infra.workflows.failures import catch, failed, refused
+from infra.workflows.failures import catch, refused, unexplained
 from infra.workflows.jobs import roll_out, run_training
 from infra.workflows.steps import NOW, REASON, call, path
 from perennial.errors import FlightUnknown
@@ -105,6 +105,6 @@ class LifecycleWorkflow(Construct):
         finish = {**self._finish(), "failure": path("failure")}
         task = self._call("Explain", self._governor, finish, retrain.TIMEOUT, at="$.explained", keep=REASON)
         # it fails with what was to be explained; the flight stays taken, until the governor is next asked
-        catch(task, failed(self, "Unexplained"), at=sfn.JsonPath.DISCARD)
+        catch(task, unexplained(self), at=sfn.JsonPath.DISCARD)
         fail = sfn.Fail(self, "Failed", error_path="$.explained.error", cause_path="$.explained.cause")
         return sfn.Chain.start(task).next(fail)

@@ -104,7 +104,7 @@ def test_a_task_that_says_nothing_is_explained_by_how_it_stopped(world: World, t
     if taken_back:  # by an attempt that came after the one that had said something
         world.data.put_json(f"staging/{flight}/error.json", {})
     finished = lambda_handler(event("finish-failed", flight=flight, run=None), None)
-    assert finished["error"] == "States.TaskFailed"
+    assert finished["error"] == "TaskFailed"
     assert finished["cause"] == "Essential container in task exited (exit code 1)"
 
 

@@ -328,6 +328,21 @@ class TestLambdaTasks:
         assert found["why"]["Error"] == "TooFewRows"
         assert json.loads(found["why"]["Cause"])["errorMessage"] == "12"
 
+    def test_what_a_function_says_of_its_error_can_be_read_from_the_cause(self, cloud: Cloud) -> None:
+        name = create(
+            cloud, "class TooFewRows(Exception): pass\ndef handle(event, context):\n    raise TooFewRows('12 rows')\n"
+        )
+        catch = [{"ErrorEquals": ["TooFewRows"], "ResultPath": "$.failure", "Next": "Why"}]
+        parameters = {"error.$": "$.failure.Error", "said.$": "States.StringToJson($.failure.Cause)"}
+        arn = machine(
+            cloud,
+            ("Call", invoke_state(name, Catch=catch, End=True)),
+            ("Why", {"Type": "Pass", "Parameters": parameters, "Next": "Refused"}),
+            ("Refused", {"Type": "Fail", "ErrorPath": "$.error", "CausePath": "$.said.errorMessage"}),
+        )
+        failed = run(cloud, arn)
+        assert (failed["status"], failed["error"], failed["cause"]) == ("FAILED", "TooFewRows", "12 rows")
+
     def test_a_function_that_is_throttled_is_retried_by_the_services_error(self, cloud: Cloud) -> None:
         name = create(cloud, "def handle(event, context):\n    return 'ran'\n")
         client = cloud.client("lambda")
@@ -384,6 +399,25 @@ class TestQuota:
         failed = run(cloud, arn, 256 * 1024)
         assert (failed["status"], failed["error"]) == ("FAILED", "States.DataLimitExceeded")
         assert run(cloud, arn, 100_000)["status"] == "SUCCEEDED"
+
+    def test_a_result_over_256_kilobytes_is_caught_by_its_name(self, cloud: Cloud) -> None:
+        name = create(cloud, "def handle(event, context):\n    return 'x' * event\n")
+        catch = [
+            {"ErrorEquals": ["States.DataLimitExceeded"], "ResultPath": "$.failure", "Next": "Explain"},
+            {"ErrorEquals": ["States.ALL"], "Next": "Else"},
+        ]
+        parameters = {"FunctionName": name, "Payload.$": "$.size"}
+        cause = "States.Format('{}: {}', $.failure.Error, $.failure.Cause)"
+        fail = {"Type": "Fail", "Error": "Unexplained", "CausePath": cause}
+        arn = machine(
+            cloud,
+            ("Call", {"Type": "Task", "Resource": INVOKE, "Parameters": parameters, "Catch": catch, "End": True}),
+            ("Explain", fail),
+            ("Else", {"Type": "Succeed"}),
+        )
+        failed = run(cloud, arn, {"size": 256 * 1024})
+        assert (failed["status"], failed["error"]) == ("FAILED", "Unexplained")
+        assert failed["cause"].startswith("States.DataLimitExceeded: ")
 
     def test_an_input_that_grows_over_256_kilobytes_fails(self, cloud: Cloud) -> None:
         doubled = {"Type": "Pass", "Parameters": {"a.$": "$", "b.$": "$"}, "End": True}

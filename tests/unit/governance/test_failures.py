@@ -27,16 +27,16 @@ def execution(error: str | None, cause: Any) -> dict[str, Any]:
     ("error", "cause", "expected"),
     [
         ("TrainingDataInvalid", STAGE, Failure("TrainingDataInvalid", "run r has one class")),
-        ("States.TaskFailed", TASK, Failure("States.TaskFailed", "Essential container in task exited (exit code 1)")),
+        ("States.TaskFailed", TASK, Failure("TaskFailed", "Essential container in task exited (exit code 1)")),
         ("States.TaskFailed", execution("SmokeFailed", "row 3 differs"), Failure("SmokeFailed", "row 3 differs")),
         (
             "States.TaskFailed",
             execution("X", json.dumps(execution("SmokeFailed", json.dumps(STAGE)))),
             Failure("TrainingDataInvalid", "run r has one class"),
         ),
-        ("States.TaskFailed", execution(None, None), Failure("States.TaskFailed", "execution 1 ended as FAILED")),
-        ("States.Timeout", "plain words", Failure("States.Timeout", "plain words")),
-        ("States.Timeout", "[1, 2]", Failure("States.Timeout", "[1, 2]")),
+        ("States.TaskFailed", execution(None, None), Failure("TaskFailed", "execution 1 ended as FAILED")),
+        ("States.Timeout", "plain words", Failure("Timeout", "plain words")),
+        ("States.Timeout", "[1, 2]", Failure("Timeout", "[1, 2]")),
     ],
 )
 def test_a_failure_is_told_in_the_words_of_what_failed(error: str, cause: Any, expected: Failure) -> None:

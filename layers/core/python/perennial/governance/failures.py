@@ -11,6 +11,10 @@ from typing import Any
 MAX_ERROR = 256
 MAX_CAUSE = 2000
 
+# Prefix of the names that only Step Functions itself may fail an execution with.
+# https://docs.aws.amazon.com/step-functions/latest/dg/concepts-error-handling.html
+RESERVED = "States."
+
 
 @dataclass(frozen=True)
 class Failure:
@@ -25,7 +29,7 @@ def explain(failure: Mapping[str, Any]) -> Failure:
 
     A Lambda stage's Cause is its error as JSON (errorType, errorMessage); that of a nested execution describes it, with
     its own Error and Cause; that of a task on ECS describes the task, whose named error lies in its workspace instead.
-    Anything else is passed on as it is.
+    Anything else is passed on as it is, reserved names without their prefix.
     """
     error, cause = str(failure.get("Error") or "Failed"), str(failure.get("Cause") or "")
     described = _parsed(cause)
@@ -35,7 +39,7 @@ def explain(failure: Mapping[str, Any]) -> Failure:
         return explain({"Error": described.get("Error") or error, "Cause": described.get("Cause") or _ended(described)})
     elif "TaskArn" in described:
         cause = _stopped(described)
-    return Failure(error[:MAX_ERROR], cause[:MAX_CAUSE])
+    return Failure(error.removeprefix(RESERVED)[:MAX_ERROR], cause[:MAX_CAUSE])
 
 
 def is_task(failure: Mapping[str, Any]) -> bool:
