@@ -2,7 +2,7 @@
 
 A resource is touched only if its type or its *resolved properties* differ from those of the template before: what the
 running system changed in between (the weights of an alias) stays as it is. Order as in CloudFormation: creations,
-updates and replacements by dependency, then removals in reverse. A failure rolls back.
+updates and replacements by dependency, what is independent at once, then removals in reverse. A failure rolls back.
 Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/using-cfn-updating-stacks-update-behaviors.html
 """
 
@@ -10,7 +10,9 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -18,6 +20,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from infra.local.assembly import Stack, publish
 from infra.local.context import Cloud
 from infra.local.intrinsics import Scope, TemplateError, resolve, text_of
+from infra.local.ordered import in_order
 from infra.local.resources import REGISTRY
 from infra.local.resources.base import Place, Properties, ResourceError, UnchangeableError
 from infra.local.stack_events import StackEvents
@@ -26,6 +29,8 @@ from infra.local.template import Declared, Template, parse
 
 log = logging.getLogger(__name__)
 
+# resources of one stack in the making at the same time: most of the time goes by in waiting (a function is Pending)
+AT_ONCE = 8
 EXPECTED = (ResourceError, TemplateError, ClientError, BotoCoreError, KeyError)
 
 
@@ -155,21 +160,31 @@ class Change:
         """Create and update; on failure roll back and raise ProvisionError."""
         scope = self._template.scope
         scope.resources = Known(self._stack, self._now)
-        where = ""
+        items = {item.logical_id: item for item in self._template.resources}
+
+        def bring(name: str) -> None:
+            self._provisioner.report(self._stack, name)
+            with self._told(f"{name} ({items[name].type})"):
+                self._bring(items[name], resolve(dict(items[name].properties), scope))
+
         try:
-            for item in self._template.resources:
-                where = f"{self._stack}/{item.logical_id} ({item.type})"
-                self._provisioner.report(self._stack, item.logical_id)
-                self._bring(item, resolve(dict(item.properties), scope))
-            where = f"{self._stack}/Outputs"
-            return self._state(scope)
+            in_order({name: sorted(item.needs) for name, item in items.items()}, bring, at_once=AT_ONCE)
+            # whatever was ready first: as the template has it
+            self._now = {name: self._now[name] for name in items}
+            with self._told("Outputs"):
+                return self._state(scope)
+        except BaseException as error:
+            self.roll_back(str(error))
+            raise
+
+    @contextmanager
+    def _told(self, where: str) -> Iterator[None]:
+        """Whatever may be wrong with a template or a resource as a ProvisionError that says where."""
+        try:
+            yield
         except EXPECTED as error:
             reason = f"property {error} is missing" if isinstance(error, KeyError) else str(error)
-            self.roll_back(f"{where}: {reason}")
-            raise ProvisionError(f"{where}: {reason}") from error
-        except BaseException as error:
-            self.roll_back(f"{where}: {error}")
-            raise
+            raise ProvisionError(f"{self._stack}/{where}: {reason}") from error
 
     def _state(self, scope: Scope) -> StackState:
         outputs = {name: resolve(item["Value"], scope) for name, item in self._template.outputs.items()}
@@ -219,11 +234,12 @@ class Change:
 
     def _update(self, item: Declared, props: Properties, old: Deployed) -> None:
         # noted before the attempt: a half-done update is put back as well
-        self._undo.append(lambda: self._undo_update(old, props))
+        undo = partial(self._undo_update, old, props)
+        self._undo.append(undo)
         try:
             made = old.handler.update(old.place, old.made, props, old.properties)
         except UnchangeableError:
-            self._undo.pop()
+            self._undo.remove(undo)
             raise
         self._now[item.logical_id] = Deployed(item, props, made, old.place)
         self.done[item.logical_id] = "updated"

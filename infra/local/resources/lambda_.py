@@ -39,7 +39,7 @@ CONFIGURATION: dict[str, Any] = {
     "DeadLetterConfig": {"TargetArn": ""},
 }
 READY_WITHIN = 60.0  # seconds of real time that a function may stay Pending
-POLL = 0.02
+POLL = 0.05
 
 
 class Function(Handler):
