@@ -22,11 +22,13 @@ from typing import Any
 
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sklearn.metrics import roc_auc_score
 
 from infra.synth import SynthesisFailed, synthesize
 from perennial.errors import PerennialError
+from scripts import checks
 from scripts.cli import local
 from scripts.cli.deployment import Deployment
 from scripts.cli.output import Failure, console, errors, table
@@ -37,7 +39,6 @@ from scripts.flights import months
 
 MODEL, DATASET = "flight-delays", "flights"
 TRAINING_MONTHS, SCORED_MONTH = 3, 4
-LEAKS_ABOVE, USELESS_BELOW = 0.80, 0.55
 LATE_MINUTES = 15
 CLIENTS = 2
 
@@ -55,6 +56,7 @@ class Report:
     endpoint: str = ""
     steps: dict[str, float] = field(default_factory=dict)
     where: dict[str, str] = field(default_factory=dict)
+    failed: str | None = None
     error: str | None = None
 
 
@@ -67,17 +69,19 @@ def main() -> int:
         local.stop(workdir)
         shutil.rmtree(workdir, ignore_errors=True)
         _run(report, workdir, options.port)
-        report.ok = True
+        report.failed = "finish in time"
+        checks.in_time(time.monotonic() - started)
+        report.ok, report.failed = True, None
     except (Failure, SynthesisFailed, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
         report.error = str(error)
-        errors.print(f"[bold red]demo failed:[/] {error}", soft_wrap=True)
+        errors.print(f"[bold red]demo failed[/] to {escape(f'{report.failed}: {error}')}", soft_wrap=True)
     finally:
         report.seconds = round(time.monotonic() - started, 1)
+        if options.json:
+            options.json.write_text(json.dumps(vars(report), indent=2, sort_keys=True) + "\n")
         if not options.keep:
             local.stop(workdir)
     _summary(report, kept=options.keep)
-    if options.json:
-        options.json.write_text(json.dumps(vars(report), indent=2, sort_keys=True) + "\n")
     return 0 if report.ok else 1
 
 
@@ -95,7 +99,7 @@ def _run(report: Report, workdir: Path, port: int) -> None:
 
         @contextmanager
         def step(name: str) -> Iterator[Callable[[str], None]]:
-            task, began = progress.add_task(name, total=1), time.monotonic()
+            task, began, report.failed = progress.add_task(name, total=1), time.monotonic(), name
             yield lambda detail: progress.update(task, description=f"{name}: {detail}")
             report.steps[name] = round(time.monotonic() - began, 1)
             progress.update(task, completed=1)
@@ -128,13 +132,8 @@ def _run(report: Report, workdir: Path, port: int) -> None:
             "model": f"s3://{deployment.data.bucket}/models/{MODEL}/",
             "predictions": f"s3://{deployment.data.bucket}/predictions/{MODEL}/",
             "ledger": f"s3://{deployment.parameters['ledger-bucket']}/",
-            "logs of this run": str(workdir.relative_to(local.ROOT)),
+            "logs of this run": str(workdir),
         }
-
-
-def _expect(condition: bool, message: str) -> None:
-    if not condition:
-        raise Failure(message)
 
 
 def _drop(deployment: Deployment, files: list[Path], report: Report, say: Callable[[str], None]) -> None:
@@ -146,21 +145,19 @@ def _drop(deployment: Deployment, files: list[Path], report: Report, say: Callab
     while True:
         finished = [e for e in deployment.executions("ingest") if e["status"] != "RUNNING"]
         failed = [e["name"] for e in finished if e["status"] != "SUCCEEDED"]
-        _expect(not failed, f"ingest executions failed: {failed}")
+        checks.expect(not failed, f"ingest executions failed: {failed}")
         say(f"{len(finished)} of {len(files)} files ingested")
         if len(finished) >= len(files):
             break
-        _expect(time.monotonic() < deadline, f"only {len(finished)} of {len(files)} files were ingested in 120 s")
+        checks.expect(time.monotonic() < deadline, f"only {len(finished)} of {len(files)} files were ingested in 120 s")
         time.sleep(0.3)
-    sizes = {_data_rows(file) for file in files}
     versions = sorted(
         (item for item in deployment.items.query(f"DATASET#{DATASET}", "VERSION#")), key=lambda item: item["version"]
     )
     report.datasets = [
         {"name": DATASET, "version": v["version"], "rows": v["rows"], "quarantined": v["quarantined"]} for v in versions
     ]
-    _expect([v["version"] for v in versions] == list(range(1, len(files) + 1)), f"versions are {report.datasets}")
-    _expect({v["rows"] + v["quarantined"] for v in versions} == sizes, f"rows were lost: {report.datasets}")
+    checks.every_row_is_kept(report.datasets, [_data_rows(file) for file in files])
 
 
 def _data_rows(file: Path) -> int:
@@ -176,22 +173,19 @@ def _await_model(deployment: Deployment, report: Report, say: Callable[[str], No
         if executions and all(e["status"] != "RUNNING" for e in executions):
             break
         say(_current_state(deployment, executions))
-        _expect(time.monotonic() < deadline, "no training ended in 180 s")
+        checks.expect(time.monotonic() < deadline, "no training ended in 180 s")
         time.sleep(0.5)
     report.executions = len(executions)
-    for execution in executions:
-        _expect(execution["status"] == "SUCCEEDED", _explanation(deployment, execution))
-    _expect(len(executions) == 1, f"three files must start one training, not {len(executions)}")
     champion = deployment.registry.champion(MODEL)
-    if champion is None:
-        raise Failure("no version became champion")
-    _expect(champion.version == 1, f"the champion is version {champion.version}, not 1")
-    report.model = {
-        "name": MODEL,
-        "version": champion.version,
-        "sha256": champion.sha256,
-        "metrics": champion.metrics,
-    }
+    if champion is not None:
+        report.model = {
+            "name": MODEL,
+            "version": champion.version,
+            "sha256": champion.sha256,
+            "metrics": champion.metrics,
+        }
+    told = [execution | {"why": _explanation(deployment, execution)} for execution in executions]
+    checks.trained_once(told, champion.version if champion else None)
 
 
 def _current_state(deployment: Deployment, executions: list[dict[str, Any]]) -> str:
@@ -205,7 +199,7 @@ def _current_state(deployment: Deployment, executions: list[dict[str, Any]]) -> 
 
 def _explanation(deployment: Deployment, execution: dict[str, Any]) -> str:
     found = deployment.client("stepfunctions").describe_execution(executionArn=execution["executionArn"])
-    return f"lifecycle {found['status']}: {found.get('error')}: {found.get('cause')}"
+    return f"{found.get('error')}: {found.get('cause')}"
 
 
 def _predict(file: Path, report: Report, say: Callable[[str], None]) -> None:
@@ -237,19 +231,16 @@ def _predict(file: Path, report: Report, say: Callable[[str], None]) -> None:
                 faults.append(fault)
             say(f"{count} of {len(requests)} requests")
     ordered = sorted(latencies)
-    auc = float(roc_auc_score(labels, scores)) if len(set(labels)) == 2 else float("nan")
+    auc = round(float(roc_auc_score(labels, scores)), 4) if len(set(labels)) == 2 else None
     report.requests = {
         "count": len(requests),
         "errors": len(faults),
         "rows": sum(len(rows) for rows in requests),
         "p50_ms": round(ordered[len(ordered) // 2] * 1000, 2),
         "p99_ms": round(ordered[int(len(ordered) * 0.99)] * 1000, 2),
-        "auc": round(auc, 4),
+        "auc": auc,
     }
-    _expect(not faults, f"{len(faults)} requests failed, the first with: {faults[:1]}")
-    _expect(len(requests) >= 1000, f"only {len(requests)} requests were sent")
-    _expect(auc <= LEAKS_ABOVE, f"AUC {auc:.3f} is above {LEAKS_ABOVE}: a column leaks the label")
-    _expect(auc >= USELESS_BELOW, f"AUC {auc:.3f} is below {USELESS_BELOW}: the model learned nothing")
+    checks.predictions_are_honest(report.requests, faults)
 
 
 def _departures(file: Path) -> Iterator[list[dict[str, Any]]]:
@@ -275,7 +266,8 @@ def _check_log(deployment: Deployment, state: dict[str, Any], report: Report, sa
         )
         say(f"{found} of {report.requests['rows']} rows")
     report.requests["logged_rows"] = found
-    _expect(found == report.requests["rows"], f"{found} of {report.requests['rows']} scored rows are in the log")
+    sent = report.requests["rows"]
+    checks.expect(found == sent, f"{found} of {sent} scored rows are in the log")
 
 
 def _lines(body: bytes, key: str) -> list[str]:
@@ -286,10 +278,8 @@ def _lines(body: bytes, key: str) -> list[str]:
 
 def _check_ledger(deployment: Deployment, report: Report) -> None:
     verdict = deployment.ledger.verify(None)
-    _expect(verdict.ok, f"the ledger is broken: {verdict}")
-    facts = [record.fact for record in deployment.ledger.read(f"model/{MODEL}")]
-    for fact in ("trained", "gated", "registered", "deployed"):
-        _expect(facts.count(fact) == 1, f"the ledger of the model has {facts.count(fact)} records of {fact!r}: {facts}")
+    checks.expect(verdict.ok, f"the ledger is broken: {verdict}")
+    checks.story_is_complete([record.fact for record in deployment.ledger.read(f"model/{MODEL}")])
 
 
 def _summary(report: Report, *, kept: bool) -> None:
