@@ -29,12 +29,11 @@ def datasets(
             v.version,
             v.rows,
             v.quarantined,
-            v.first_event_time,
-            v.last_event_time,
-            v.content_sha256[:12],
+            (v.first_event_time or "")[:10] or None,
+            (v.last_event_time or "")[:10] or None,
             v.at,
         )
         for v in found
     ]
-    columns = ("dataset", "version", "rows", "quarantined", "first event", "last event", "sha256", "accepted at")
+    columns = ("dataset", "version", "rows", "quarantined", "first event", "last event", "accepted at")
     console.print(table("Dataset versions", columns, rows))

@@ -16,16 +16,16 @@ from perennial.governance.ledger import Ledger
 from perennial.registry import Registry
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
+from scripts.cli import local
 from scripts.cli.output import Failure
 
 EnvironmentName = Annotated[
     str, typer.Option("--env", envvar="PERENNIAL_ENV", help="The environment: dev, staging or prod.")
 ]
 
-NOT_FOUND = (
-    "no deployment of environment {env!r} found{where}: {error}\n"
-    'Start one with `perennial up --detach`, then `eval "$(perennial env)"`; for AWS set credentials and region.'
-)
+NOT_FOUND = "no deployment of environment {env!r} found{where}: {error}\n{advice}"
+START = 'Start one with `perennial up --detach`, then `eval "$(perennial env)"`; for AWS set credentials and region.'
+POINT = 'A local cloud is running here; point this shell at it with `eval "$(perennial env)"`.'
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,16 @@ class Deployment:
             pages = self.client("ssm").get_paginator("get_parameters_by_path").paginate(Path=prefix, Recursive=True)
             found = {item["Name"].removeprefix(prefix): item["Value"] for page in pages for item in page["Parameters"]}
         except (ClientError, BotoCoreError, ValueError) as error:
-            raise Failure(NOT_FOUND.format(env=self.env, where=where, error=error)) from error
+            raise Failure(self._not_found(where, error)) from error
         if not found:
-            raise Failure(NOT_FOUND.format(env=self.env, where=where, error=f"no SSM parameters under {prefix}"))
+            raise Failure(self._not_found(where, f"no SSM parameters under {prefix}"))
         return found
+
+    def _not_found(self, where: str, error: object) -> str:
+        state = local.read_state(local.WORKDIR)
+        meant = state is not None and state["env"] == self.env
+        elsewhere = meant and local.exports(state or {})["AWS_ENDPOINT_URL"] != os.environ.get("AWS_ENDPOINT_URL")
+        return NOT_FOUND.format(env=self.env, where=where, error=error, advice=POINT if elsewhere else START)
 
     def client(self, service: str) -> Any:
         """A boto3 client from the ordinary credential chain."""

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from perennial.datasets.batches import batch_id
@@ -64,13 +65,13 @@ def _await(deployment: Deployment, dataset: str, batch: str, timeout: float) -> 
 def _tell(result: dict[str, Any], waited: bool) -> None:
     where = f"s3://{result['bucket']}/{result['key']}"
     if not waited:
-        console.print(f"Dropped {where} (batch {result['batch']})")
+        console.print(f"Dropped {escape(where)} (batch {result['batch']})", soft_wrap=True)
     elif result["status"] == "accepted":
         rows, bad = result["rows"], result.get("quarantined", 0)
         console.print(
             f"Accepted: {result['dataset']} version {result['version']}, {rows:,} rows, {bad:,} in quarantine"
         )
     else:
-        console.print(f"[bold red]Refused[/] {where}: {result.get('reason')}")
+        console.print(f"[bold red]Refused[/] {escape(where)}: {escape(str(result.get('reason')))}", soft_wrap=True)
     if result.get("report_key"):
-        console.print(f"Report: s3://{result['bucket']}/{result['report_key']}", soft_wrap=True)
+        console.print(f"Report: s3://{result['bucket']}/{result['report_key']}", soft_wrap=True, markup=False)

@@ -8,6 +8,7 @@ import sys
 import typer
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
+from rich.markup import escape
 
 from infra.synth import SynthesisFailed
 from perennial.errors import PerennialError
@@ -43,9 +44,9 @@ app.add_typer(ledger, name="ledger")
 def main() -> None:
     """Run a verb; a failure is told in a line and ends with status 1, a defect keeps its traceback."""
     try:
-        app()
+        app(prog_name="perennial")
     except (Failure, SynthesisFailed, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
-        errors.print(f"[bold red]perennial:[/] {error}", markup=True, soft_wrap=True)
+        errors.print(f"[bold red]perennial:[/] {escape(str(error))}", soft_wrap=True)
         sys.exit(1)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from perennial.catalog.model import ModelSpec
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.output import AsJson, console, print_json, table
 
@@ -29,11 +30,21 @@ def models(env: EnvironmentName = "dev", as_json: AsJson = False) -> None:
         print_json(found)
         return
     rows = [
-        (m["name"], m["dataset"], m["task"], m["versions"], m["champion"], metrics_text(m["metrics"])) for m in found
+        (
+            m["name"],
+            m["dataset"],
+            m["task"],
+            m["versions"],
+            m["champion"],
+            metrics_text(m["metrics"], deployment.catalog.models[m["name"]]),
+        )
+        for m in found
     ]
     console.print(table("Models", ("model", "dataset", "task", "versions", "champion", "metrics"), rows))
 
 
-def metrics_text(metrics: dict[str, float]) -> str:
-    """Metrics on one line."""
-    return ", ".join(f"{name} {value:.4g}" for name, value in sorted(metrics.items()))
+def metrics_text(metrics: dict[str, float], spec: ModelSpec) -> str:
+    """The metrics that decide, by the gates and the comparison of the spec; all of them when it names none."""
+    named = {*spec.gates, *([spec.comparison.metric] if spec.comparison else [])}
+    shown = named & metrics.keys() or metrics.keys()
+    return ", ".join(f"{name} {metrics[name]:.4g}" for name in sorted(shown))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 console = Console(highlight=False)
@@ -34,8 +35,15 @@ def table(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], *, 
     """A table with right-aligned numbers; a plain sentence when there are no rows."""
     listed = [list(row) for row in rows]
     if not listed:
-        return f"{title}: {empty}"
-    shown = Table(title=title, title_justify="left", title_style="bold", header_style="dim")
+        return escape(f"{title}: {empty}")
+    shown = Table(
+        title=escape(title),
+        title_justify="left",
+        title_style="bold",
+        header_style="dim",
+        box=None,
+        padding=(0, 2, 0, 0),
+    )
     for index, column in enumerate(columns):
         numeric = all(isinstance(row[index], int | float) or row[index] is None for row in listed)
         shown.add_column(column, justify="right" if numeric else "left", overflow="fold")
@@ -55,5 +63,5 @@ def cell(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%d %H:%M:%S")
-    return str(value)
+        return value.strftime("%Y-%m-%d %H:%M")
+    return escape(str(value))

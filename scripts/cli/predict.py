@@ -42,7 +42,12 @@ def predict(
         return
     writer = csv.DictWriter(sys.stdout, fieldnames=list(found[0]) if found else ["prediction_id", "prediction"])
     writer.writeheader()
-    writer.writerows(found)
+    writer.writerows({name: plain(value) for name, value in row.items()} for row in found)
+
+
+def plain(value: Any) -> Any:
+    """A value as CSV files have it: truth as `true` and `false`, like everywhere outside Python."""
+    return str(value).lower() if isinstance(value, bool) else value
 
 
 def answers(reply: dict[str, Any]) -> list[dict[str, Any]]:
@@ -57,5 +62,5 @@ def answers(reply: dict[str, Any]) -> list[dict[str, Any]]:
         width, data = len(classes), outputs["probability"]["data"]
         for index, row in enumerate(rows):
             chunk = data[index * width : (index + 1) * width]
-            row |= {f"probability_{name}": value for name, value in zip(classes, chunk, strict=True)}
+            row |= {f"probability_{plain(name)}": value for name, value in zip(classes, chunk, strict=True)}
     return rows

@@ -22,15 +22,17 @@ def status(env: EnvironmentName = "dev", as_json: AsJson = False) -> None:
         print_json(found)
         return
     console.print(f"[bold]Perennial {env}[/] at {found['endpoint']}")
-    console.print(f"Data bucket  s3://{found['data_bucket']}\nHTTP API     {found['api_url']}\n")
-    console.print(table("Datasets", ("dataset", "versions", "rows"), [tuple(d.values()) for d in found["datasets"]]))
-    serving = [(m["name"], m["champion"], metrics_text(m["metrics"])) for m in found["models"]]
-    console.print(table("Models", ("model", "champion", "metrics"), serving))
+    console.print(f"Data bucket  s3://{found['data_bucket']}\nHTTP API     {found['api_url']}\n", soft_wrap=True)
+    counted = [tuple(d.values()) for d in found["datasets"]]
+    console.print(table("Datasets", ("dataset", "versions", "rows"), counted), "")
+    specs = deployment.catalog.models
+    serving = [(m["name"], m["champion"], metrics_text(m["metrics"], specs[m["name"]])) for m in found["models"]]
+    console.print(table("Models", ("model", "champion", "metrics"), serving), "")
     latest = [
-        (e["workflow"], "CONTINUED" if e["continued_as"] else e["status"], e["name"], e["started"])
+        (e["workflow"], "CONTINUED" if e["continued_as"] else e["status"], e["started"], e["name"])
         for e in found["executions"]
     ]
-    console.print(table("Latest executions", ("workflow", "status", "execution", "started"), latest))
+    console.print(table("Latest executions", ("workflow", "status", "started", "execution"), latest))
 
 
 def _collect(deployment: Deployment) -> dict[str, Any]:

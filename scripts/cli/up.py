@@ -11,10 +11,11 @@ from typing import Annotated
 import typer
 from rich.status import Status
 
-from infra.environment import Environment
+from infra.environment import FOLDER, Environment
 from infra.layers import LayerNotBuilt
 from infra.local.lambdas import wheels
 from infra.synth import synthesize
+from perennial.catalog.load import read_catalog
 from scripts.cli import local
 from scripts.cli.deployment import EnvironmentName
 from scripts.cli.output import AsJson, Failure, console, errors, print_json
@@ -23,7 +24,9 @@ CATALOG = local.ROOT / "infra" / "catalog"
 
 
 def up(
-    port: Annotated[int, typer.Option(help="AWS APIs answer here, the HTTP API on the next port.")] = 4566,
+    port: Annotated[
+        int, typer.Option(help="AWS APIs answer here, the HTTP API on the next port.", min=1, max=65_534)
+    ] = 4566,
     env: EnvironmentName = "dev",
     catalog: Annotated[
         Path, typer.Option(help="Your contracts and models.", exists=True, file_okay=False, resolve_path=True)
@@ -36,6 +39,7 @@ def up(
 ) -> None:
     """Synthesize the template and run it on the local cloud; once it runs, bring it up to the changed template."""
     started = time.monotonic()
+    _check(env, catalog)
     with errors.status("synthesizing the template") as shown:
         assembly = synthesize(env=env, catalog=catalog)
         if strict:
@@ -51,6 +55,15 @@ def up(
         console.print('Next: [bold]eval "$(perennial env)"[/], then [bold]perennial drop FILE --dataset NAME --wait[/]')
     if not detach:
         _until_interrupted()
+
+
+def _check(env: str, catalog: Path) -> None:
+    """Say at once what is wrong with what the user named, instead of after a synthesis."""
+    environments = sorted(path.stem for path in FOLDER.glob("*.yaml"))
+    if env not in environments:
+        raise Failure(f"no environment {env!r}; infra/environments has {', '.join(environments)}")
+    if not read_catalog(catalog).contracts:
+        raise Failure(f"no contracts in {catalog}: a catalog has contracts/<dataset>.yaml and models/<model>.yaml")
 
 
 def _unpack_layers(env: str) -> None:

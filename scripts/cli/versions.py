@@ -28,7 +28,7 @@ def versions(
         (
             v.version,
             "champion" if champion and v.version == champion.version else v.state,
-            metrics_text(v.metrics),
+            metrics_text(v.metrics, deployment.catalog.model(name)),
             v.run,
             v.sha256[:12],
             v.at,
