@@ -1,13 +1,18 @@
-"""A running bare cloud: every service, nothing provisioned. One per test session (moto keeps its state per process)."""
+"""Running clouds, one of each per test session: a bare one in this process, and the shop's deployment in its own.
+
+Tests that use the shop belong to the xdist group "main-job", so that one process has it.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+import psutil
 import pytest
 
 from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud
+from tests.local.shop import Shop, eventually, free_port, new_shop, orders, write_catalog
 
 
 @pytest.fixture(scope="session")
@@ -21,3 +26,37 @@ def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud
 def cloud(local_cloud: LocalCloud) -> Cloud:
     """What services are handed: addresses, clock, credentials, clients. Name resources uniquely per test."""
     return local_cloud.cloud
+
+
+@pytest.fixture(scope="session")
+def shop_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+    """The shop's catalog, up; in the end `perennial down` must leave no process behind."""
+    shop = new_shop(tmp_path_factory.mktemp("shop"))
+    catalog = write_catalog(shop.workdir / "catalog")
+    pid = shop.json("up", "--detach", "--port", str(free_port()), "--catalog", str(catalog))["pid"]
+    try:
+        shop.environment.update(shop.json("env"))
+        yield shop
+    finally:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        assert shop.json("down") == {"stopped": True}
+        assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.fixture(scope="session")
+def served_deployment(shop_deployment: Shop) -> Shop:
+    """The shop once its first model serves."""
+    shop_deployment.drop("january.csv", orders(1))
+    eventually(lambda: [one for one in shop_deployment.lifecycles() if one["status"] != "RUNNING"])
+    assert [one["status"] for one in shop_deployment.lifecycles()] == ["SUCCEEDED"]
+    return shop_deployment
+
+
+@pytest.fixture(scope="module")
+def served(served_deployment: Shop) -> Iterator[Shop]:
+    """The shop that serves; AWS clients of this process speak to it as long as the module's tests run."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in served_deployment.environment.items():
+            if name.startswith(("AWS_", "PERENNIAL_")):
+                patch.setenv(name, value)
+        yield served_deployment

@@ -1,13 +1,26 @@
-"""A small catalog and data files that are not flights: will a customer return what was ordered?"""
+"""A small catalog that is not flights (will a customer return what was ordered?), its data files, its deployment."""
 
 from __future__ import annotations
 
 import csv
+import json
+import os
+import shlex
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from scripts.cli.signing import Api
+
+ROOT = Path(__file__).parents[2]
 
 CONTRACT = """
 apiVersion: v3.1.0
@@ -79,3 +92,101 @@ def write_orders(path: Path, rows: list[list[Any]], header: list[str] | None = N
         writer.writerow(header or HEADER)
         writer.writerows(rows)
     return path
+
+
+@dataclass
+class Shop:
+    """A running deployment of the shop's catalog, driven by the command line and by ordinary clients."""
+
+    workdir: Path
+    environment: dict[str, str]
+
+    def run(self, *words: str, expect: int = 0) -> str:
+        """Run a verb; its output, with what it said on standard error when it was to fail."""
+        done = self._call([sys.executable, "-m", "scripts.cli", *words])
+        assert done.returncode == expect, f"{words}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr
+        return done.stdout if expect == 0 else done.stdout + done.stderr
+
+    def json(self, *words: str, expect: int = 0) -> Any:
+        """What a verb prints for machines."""
+        return json.loads(self.run(*words, "--json", expect=expect))
+
+    def shell(self, line: str) -> str:
+        """Run a line as a user types it, `perennial` on the path; what it prints."""
+        done = self._call(["bash", "-euo", "pipefail", "-c", line])
+        assert done.returncode == 0, f"{line}: {done.returncode}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def _call(self, command: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            command, cwd=self.workdir, env=self.environment, capture_output=True, text=True, timeout=300, check=False
+        )
+
+    def drop(self, name: str, rows: list[list[Any]], header: list[str] | None = None, expect: int = 0) -> Any:
+        """Write the rows to a file, drop it and wait; what became of it."""
+        path = write_orders(self.workdir / name, rows, header)
+        found = self.run("drop", str(path), "--dataset", "orders", "--wait", "--json", expect=expect)
+        return json.loads(found)
+
+    def lifecycles(self) -> list[dict[str, Any]]:
+        """The trainings so far."""
+        return [one for one in self.json("status")["executions"] if one["workflow"] == "lifecycle"]
+
+    @property
+    def api(self) -> Api:
+        """The HTTP API."""
+        return Api(self.environment["PERENNIAL_API_URL"])
+
+
+def new_shop(workdir: Path) -> Shop:
+    """A shop that is not up yet; nothing of the developer's own AWS settings reaches it."""
+    commands = workdir / "bin"
+    commands.mkdir()
+    launcher = commands / "perennial"
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m scripts.cli "$@"\n')
+    launcher.chmod(0o755)
+    path = os.pathsep.join([str(commands), str(Path(sys.executable).parent), os.environ["PATH"]])
+    environment = {
+        "PATH": path,
+        "HOME": str(workdir),
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/core/python'}",
+        "PERENNIAL_WORKDIR": str(workdir / "state"),
+        "COLUMNS": "200",
+    }
+    return Shop(workdir, environment)
+
+
+def eventually(what: Callable[[], Any], *, seconds: float = 120) -> Any:
+    """The first true answer of `what`, asked every half second."""
+    deadline = time.monotonic() + seconds
+    while not (found := what()):
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.5)
+    return found
+
+
+def free_port() -> int:
+    """A port that is free together with the next one."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except OSError:
+                continue
+            return port
+
+
+def tensors(**columns: list[Any]) -> dict[str, Any]:
+    """An infer request of these columns (`_` for a blank)."""
+    types = {"price": "FP64", "größe": "BYTES", "first order": "BOOL"}
+    inputs = [
+        {"name": name.replace("_", " "), "datatype": types[name.replace("_", " ")], "shape": [len(data)], "data": data}
+        for name, data in columns.items()
+    ]
+    return {"inputs": inputs}
+
+
+GOOD: dict[str, list[Any]] = {"price": [10.0, None], "größe": ["XL", "never seen"], "first_order": [True, False]}
