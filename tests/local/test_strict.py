@@ -16,9 +16,8 @@ from infra.layers import LAYERS, LayerNotBuilt
 from infra.local.context import Cloud
 from infra.local.lambdas import wheels
 from infra.lock import ROOT, Target, requirements
-from tests.local.shop import orders, write_catalog
+from tests.local.shop import GOOD, Shop, eventually, free_port, orders, tensors, write_catalog
 from tests.local.small_functions import archive, create, invoke, unique
-from tests.local.test_main_job import GOOD, Shop, eventually, free_port, tensors
 
 RUNTIME = "python3.13"
 OWN = f"{sys.version_info.major}.{sys.version_info.minor}"
