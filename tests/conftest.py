@@ -6,6 +6,13 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import HealthCheck, settings
+
+# the same examples in every run, and no verdict that depends on how busy the machine is
+settings.register_profile(
+    "same", derandomize=True, deadline=None, database=None, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("same")
 
 if TYPE_CHECKING:
     from infra.lock import Target

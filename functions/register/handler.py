@@ -22,13 +22,14 @@ def run(message: RunInput) -> RegisterOutput:
     fact = ModelVersionRegistered(
         model=found.model, version=found.version, run=found.run, passed=passed, sha256=found.sha256, as_of=found.at
     )
+    promoted = {"promoted_from": found.promoted_from.model_dump(mode="json")} if found.promoted_from else {}
     Ledger(Objects(settings.ledger_bucket), items).append(
         f"model/{found.model}",
         "registered",
         key=f"registered/{found.run}",
         at=found.at,
         actor="register",
-        evidence=fact.model_dump(mode="json"),
+        evidence=fact.model_dump(mode="json") | promoted,
     )
     Bus(settings.bus).put(MODEL_VERSION_REGISTERED, fact)
     return RegisterOutput(

@@ -24,9 +24,11 @@ def lineage_event(
 ) -> dict[str, Any]:
     """The COMPLETE event of the run that made `version`, out of request.json and training.json.
 
-    An input is a dataset version with its content hash and its files: what a bit-identical retrain reads.
+    An input is a dataset version with its content hash and its files: what a bit-identical retrain reads. Of a promoted
+    version these lie where it was trained.
     """
-    namespace = f"s3://{bucket}"
+    origin = version.promoted_from
+    namespace, trained_in = f"s3://{bucket}", f"s3://{origin.bucket if origin else bucket}"
     run = {
         "runId": str(uuid5(NAMESPACE_URL, f"perennial:{version.model}/{version.run}")),
         "facets": {
@@ -42,12 +44,13 @@ def lineage_event(
             )
         },
     }
+    promoted = {"promotedFrom": origin.model_dump(mode="json")} if origin else {}
     output = {
         "namespace": namespace,
         "name": version.prefix.rstrip("/"),
         "facets": {
             "version": _facet(VERSION_FACET, datasetVersion=str(version.version)),
-            "perennial_model": _facet(CUSTOM_FACET, model=version.model, version=version.version),
+            "perennial_model": _facet(CUSTOM_FACET, model=version.model, version=version.version, **promoted),
         },
     }
     return {
@@ -57,7 +60,7 @@ def lineage_event(
         "schemaURL": EVENT,
         "run": run,
         "job": {"namespace": "perennial", "name": f"train/{version.model}", "facets": {}},
-        "inputs": [_input(namespace, request["dataset"], one) for one in request["versions"]],
+        "inputs": [_input(trained_in, request["dataset"], one) for one in request["versions"]],
         "outputs": [output],
     }
 

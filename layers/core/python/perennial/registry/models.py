@@ -26,6 +26,20 @@ class DatasetUse(_Entry):
     rows: int
 
 
+class Origin(_Entry):
+    """Where a promoted version comes from: what `version` of environment `environment` is, in `bucket`, as `sha256`.
+
+    `by` is the ARN under which it was promoted, as that caller was told it.
+    """
+
+    environment: str
+    bucket: str
+    version: int
+    sha256: str
+    by: str
+    at: Instant
+
+
 class ModelVersion(_Entry):
     """An immutable model version; only its state and what Lambda made of it change.
 
@@ -43,6 +57,7 @@ class ModelVersion(_Entry):
     prefix: str
     algorithm: str | None = None
     datasets: list[DatasetUse] = Field(default=[])
+    promoted_from: Origin | None = None
     lambda_version: str | None = None
     code_sha256: str | None = None
     at: Instant

@@ -12,22 +12,24 @@ from typing import Any
 from perennial.errors import BundleInvalid, ObjectMissing
 from perennial.governance.lineage import lineage_event
 from perennial.registry.mlflow_model import mlflow_files
-from perennial.registry.models import DatasetUse, ModelVersion
+from perennial.registry.models import DatasetUse, ModelVersion, Origin
 from perennial.registry.registry import Registry
 from perennial.serving.bundle import MANIFEST, manifest
 from perennial.serving.graph import refuse_external_data
 from perennial.storage.objects import Objects, canonical_json
 
 # as the run left them
-COPIED = ("model.onnx", "signature.json", "golden.json", "training.json", "evaluation.json")
+COPIED = ("model.onnx", "signature.json", "golden.json", "request.json", "training.json", "evaluation.json")
+# in the workspace of a version that another environment promoted
+ORIGIN = "promotion.json"
 
 
 @dataclass(frozen=True)
 class Workspace:
-    """What a run left under `staging/<run>/`."""
+    """What a run left under `staging/<run>/`, here or in the environment that promoted it."""
 
     files: Mapping[str, bytes]
-    request: Mapping[str, Any]
+    origin: Origin | None
 
     def json(self, name: str) -> Any:
         """One of its JSON files."""
@@ -56,10 +58,11 @@ def register(model: str, run: str, at: datetime, objects: Objects, registry: Reg
 def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
     """The workspace of a run, checked before a number is spent on it. Raises ObjectMissing, BundleInvalid."""
     prefix = f"staging/{run}/"
+    origin = objects.find_json(prefix + ORIGIN)
     workspace = Workspace(
-        {name: objects.get(prefix + name) for name in COPIED}, objects.get_json(f"{prefix}request.json")
+        {name: objects.get(prefix + name) for name in COPIED}, Origin.model_validate(origin) if origin else None
     )
-    for name in ("training.json", "evaluation.json"):
+    for name in ("request.json", "training.json", "evaluation.json"):
         found = workspace.json(name)
         if (found["model"], found["run"]) != (model, run):
             raise BundleInvalid(f"{prefix}{name} is of run {found['run']} of model {found['model']}")
@@ -75,6 +78,7 @@ def _described(claimed: ModelVersion, workspace: Workspace) -> ModelVersion:
             "metrics": {name: float(metric["value"]) for name, metric in sorted(evaluation["metrics"].items())},
             "algorithm": training.get("algorithm"),
             "datasets": [DatasetUse.model_validate(one) for one in training["datasets"]],
+            "promoted_from": workspace.origin,
         }
     )
 
@@ -94,7 +98,7 @@ def _seal(version: ModelVersion, workspace: Workspace, objects: Objects) -> byte
 def directory(version: ModelVersion, workspace: Workspace, bucket: str) -> dict[str, bytes]:
     """Every file of a version's directory but its manifest; the same run gives the same bytes."""
     signature, training = workspace.json("signature.json"), workspace.json("training.json")
-    event = lineage_event(version, workspace.request, training, bucket)
+    event = lineage_event(version, workspace.json("request.json"), training, bucket)
     return {
         **workspace.files,
         **mlflow_files(version, signature, training),
