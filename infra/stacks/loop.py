@@ -19,6 +19,7 @@ from infra.stages.retrain import Retrain
 from infra.stages.train import Train
 from infra.workflows.ingest import IngestWorkflow
 from infra.workflows.lifecycle import LifecycleWorkflow
+from infra.workflows.promotion import PromotionWorkflow
 from infra.workflows.rollout import RolloutWorkflow
 from perennial.catalog.load import Catalog
 
@@ -53,6 +54,7 @@ class LoopStack(Stack):
                 rollout=rollout.machine,
             ).machine,
             "rollout": rollout.machine,
+            "promotion": PromotionWorkflow(self, shared, registrar=register.function, rollout=rollout.machine).machine,
         }
         for name, machine in workflows.items():
             publish(self, environment, f"{name}-workflow", machine.state_machine_arn)

@@ -30,9 +30,13 @@ POINT = 'A local cloud is running here; point this shell at it with `eval "$(per
 
 @dataclass(frozen=True)
 class Deployment:
-    """Environment `env`; every address comes from SSM `/perennial/<env>/…`."""
+    """Environment `env`; every address comes from SSM `/perennial/<env>/…`.
+
+    With a `profile` only `parameters` and `client` are for use: the library's own clients take the credential chain.
+    """
 
     env: str
+    profile: str | None = None
 
     @cached_property
     def parameters(self) -> dict[str, str]:
@@ -56,9 +60,9 @@ class Deployment:
         return NOT_FOUND.format(env=self.env, where=where, error=error, advice=POINT if elsewhere else START)
 
     def client(self, service: str) -> Any:
-        """A boto3 client from the ordinary credential chain."""
-        factory: Any = boto3.client
-        return factory(service)
+        """A boto3 client from the ordinary credential chain, or of the profile."""
+        session: Any = boto3.Session(profile_name=self.profile) if self.profile else boto3
+        return session.client(service)
 
     @cached_property
     def data(self) -> Objects:

@@ -21,6 +21,7 @@ from scripts.cli.ledger import ledger
 from scripts.cli.models import models
 from scripts.cli.output import Failure, errors
 from scripts.cli.predict import predict
+from scripts.cli.promote import promote
 from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
 from scripts.cli.status import status
@@ -36,7 +37,23 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-for verb in (init, up, down, env, status, drop, datasets, quarantine, models, versions, predict, proxy, tick, sweep):
+for verb in (
+    init,
+    up,
+    down,
+    env,
+    status,
+    drop,
+    datasets,
+    quarantine,
+    models,
+    versions,
+    predict,
+    proxy,
+    tick,
+    sweep,
+    promote,
+):
     app.command()(verb)
 app.add_typer(ledger, name="ledger")
 

@@ -193,7 +193,7 @@ def test_clients_find_everything_in_parameters(app: App) -> None:
     assert names == {
         *("data-bucket", "ledger-bucket", "registry-table", "triggers-table", "bus", "alerts-topic", "catalog"),
         "api-url",
-        *("ingest-workflow", "lifecycle-workflow", "rollout-workflow"),
+        *("ingest-workflow", "lifecycle-workflow", "rollout-workflow", "promotion-workflow"),
     }
 
 

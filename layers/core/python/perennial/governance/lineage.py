@@ -28,13 +28,14 @@ def lineage_event(
     version these lie where it was trained.
     """
     origin = version.promoted_from
+    made_by = origin.run if origin else version.run
     namespace, trained_in = f"s3://{bucket}", f"s3://{origin.bucket if origin else bucket}"
     run = {
-        "runId": str(uuid5(NAMESPACE_URL, f"perennial:{version.model}/{version.run}")),
+        "runId": str(uuid5(NAMESPACE_URL, f"perennial:{version.model}/{made_by}")),
         "facets": {
             "perennial_run": _facet(
                 CUSTOM_RUN_FACET,
-                run=version.run,
+                run=made_by,
                 flight=request.get("flight"),
                 reason=request.get("reason"),
                 seed=request.get("seed"),

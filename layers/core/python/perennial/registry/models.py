@@ -27,14 +27,15 @@ class DatasetUse(_Entry):
 
 
 class Origin(_Entry):
-    """Where a promoted version comes from: what `version` of environment `environment` is, in `bucket`, as `sha256`.
+    """Where a promoted version comes from: `version` of environment `environment`, made by `run`, with `sha256`.
 
-    `by` is the ARN under which it was promoted, as that caller was told it.
+    `bucket` is that environment's; `by` is the ARN under which it was promoted, as that caller was told it.
     """
 
     environment: str
     bucket: str
     version: int
+    run: str
     sha256: str
     by: str
     at: Instant

@@ -62,9 +62,10 @@ def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
     workspace = Workspace(
         {name: objects.get(prefix + name) for name in COPIED}, Origin.model_validate(origin) if origin else None
     )
+    made_by = workspace.origin.run if workspace.origin else run
     for name in ("request.json", "training.json", "evaluation.json"):
         found = workspace.json(name)
-        if (found["model"], found["run"]) != (model, run):
+        if (found["model"], found["run"]) != (model, made_by):
             raise BundleInvalid(f"{prefix}{name} is of run {found['run']} of model {found['model']}")
     refuse_external_data(workspace.files["model.onnx"])
     return workspace
