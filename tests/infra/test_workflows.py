@@ -13,7 +13,7 @@ from perennial.errors import Retriable, fault_of
 from tests.infra.conftest import App, text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-WORKFLOWS = ("ingest", "lifecycle", "rollout")
+WORKFLOWS = ("ingest", "lifecycle", "promotion", "rollout")
 
 
 def definition(app: App, workflow: str) -> dict[str, Any]:
