@@ -1,7 +1,8 @@
 """AWS in this process (moto), an account of its own per use.
 
 moto keeps its state per process, and a session-wide local cloud may live in the same one: so nothing is reset; instead
-each use assumes a role in an account that nobody else has, and its buckets have names that nobody else has.
+each use assumes a role in an account that nobody else has, its buckets have names that nobody else has, and at the end
+that account is forgotten.
 """
 
 from __future__ import annotations
@@ -11,18 +12,25 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from itertools import count
 from random import SystemRandom
 from typing import Any
 
 import boto3
+import boto3.s3.inject
+import boto3.s3.transfer
 import botocore.session
 import pytest
+from boto3.s3.transfer import TransferConfig
 from botocore.loaders import create_loader
 from moto import mock_aws
+from moto.core.base_backend import BackendDict
 from moto.core.botocore_stubber import BotocoreStubber
+from moto.s3.models import FakeKey, s3_backends
 
 from perennial.storage import translate
+from tests.crash import calls
 
 REGION = "eu-west-1"
 _loader = create_loader()
@@ -39,6 +47,19 @@ class Account:
     def client(self, service: str) -> Any:
         """The client that the library uses too."""
         return translate.client(service)
+
+    def empty(self) -> None:
+        """Forget everything that was made in this account; its clients go on."""
+        for backends in BackendDict._instances:
+            if backends.service_name not in ("iam", "sts"):
+                dict.pop(backends, self.id, None)
+        for bucket, (_, owner) in list(s3_backends.bucket_accounts.items()):
+            if owner == self.id:
+                del s3_backends.bucket_accounts[bucket]
+        mine = [key for key in FakeKey.instances_tracked if key.account_id == self.id]
+        for key in mine:
+            key.dispose()
+        FakeKey.instances_tracked[:] = [key for key in FakeKey.instances_tracked if not key.disposed]
 
     def bucket(self, name: str) -> str:
         """Make a bucket `<name>-<suffix>`, versioned as in the template, and return its name."""
@@ -78,9 +99,12 @@ class Account:
 
 
 @contextmanager
-def fresh_account() -> Iterator[Account]:
-    """Every boto3 client made inside talks to a new, empty account in this process; no sockets."""
-    number = str(next(_numbers))
+def fresh_account(number: str | None = None) -> Iterator[Account]:
+    """Every boto3 client made inside talks to a new, empty account in this process; no sockets.
+
+    With a `number` of its own a test gets the same names, and so the same bytes, each time.
+    """
+    number = number or str(next(_numbers))
     mock = mock_aws()
     with pytest.MonkeyPatch.context() as patch:
         for name in ("AWS_ENDPOINT_URL", "AWS_PROFILE", "AWS_SESSION_TOKEN", "MOTO_ACCOUNT_ID"):
@@ -88,6 +112,7 @@ def fresh_account() -> Iterator[Account]:
         patch.setenv("AWS_DEFAULT_REGION", REGION)
         patch.setenv("AWS_REGION", REGION)
         _make_calls_atomic(patch)
+        _make_transfers_serial(patch)
         mock.start(reset=False)
         try:
             role = f"arn:aws:iam::{number}:role/test"
@@ -97,7 +122,9 @@ def fresh_account() -> Iterator[Account]:
             patch.setenv("AWS_SESSION_TOKEN", keys["SessionToken"])
             patch.setattr(boto3, "DEFAULT_SESSION", _session())
             translate.client.cache_clear()
-            yield Account(number, number[-8:])
+            account = Account(number, number[-8:])
+            yield account
+            account.empty()
         finally:
             translate.client.cache_clear()
             mock.stop(remove_data=False)
@@ -107,6 +134,8 @@ def _session() -> boto3.Session:
     """A session of its own, but with the process's service models: reading them takes most of a short test."""
     session = botocore.session.Session()
     session.register_component("data_loader", _loader)
+    for event in calls.EVENTS:
+        session.get_component("event_emitter").register_first(event, calls.announce)
     return boto3.Session(botocore_session=session)
 
 
@@ -119,3 +148,9 @@ def _make_calls_atomic(patch: pytest.MonkeyPatch) -> None:
             return original(self, *args, **kwargs)
 
     patch.setattr(BotocoreStubber, "__call__", call)
+
+
+def _make_transfers_serial(patch: pytest.MonkeyPatch) -> None:
+    """Uploads and copies make their calls one after the other in the thread that asks: the same order every time."""
+    for module in (boto3.s3.inject, boto3.s3.transfer):
+        patch.setattr(module, "TransferConfig", partial(TransferConfig, use_threads=False))

@@ -10,7 +10,7 @@ from perennial.registry import Registry
 from perennial.settings import EvaluateSettings
 from perennial.stage import stage
 from perennial.storage.items import Items
-from perennial.storage.objects import Objects
+from perennial.storage.objects import Objects, canonical_json
 
 EVIDENCE = ("run", "passed", "rows", "blocks", "metrics", "gates", "champion", "comparison")
 
@@ -22,7 +22,9 @@ def run(message: RunInput) -> EvaluateOutput:
     spec = load_catalog(settings.catalog_bucket, settings.catalog_key).model(message.model)
     record = evaluate(spec, message.run, objects, Registry(items).champion(message.model))
     key = f"staging/{message.run}/evaluation.json"
-    objects.put_json(key, record)
+    # the first verdict stands: a repetition may meet another champion, and the ledger has recorded this one
+    if not objects.create(key, canonical_json(record)):
+        record = objects.get_json(key)
     Ledger(Objects(settings.ledger_bucket), items).append(
         f"model/{message.model}",
         "gated",

@@ -5,8 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import os
 import zipfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ from perennial.storage.objects import Objects
 from tests.aws import Account, fresh_account
 
 CATALOG = Path(__file__).parents[2] / "infra" / "catalog"
+EVENTS = Path(__file__).parents[2] / "events"
 ENVIRONMENT = "dev"
 
 
@@ -82,17 +85,39 @@ class World:
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             for name, text in files.items():
-                archive.writestr(name, text)
+                # with a date of its own: the same files are the same bytes
+                archive.writestr(zipfile.ZipInfo(name), text)
         # named by content, as CDK names an asset: processes keep the catalog of a key that they have read
         key = f"{hashlib.sha256(buffer.getvalue()).hexdigest()}.zip"
         self.assets.put(key, buffer.getvalue())
         self.setenv(CATALOG_BUCKET=self.assets.bucket, CATALOG_KEY=key)
 
+    def make_table(self, name: str) -> None:
+        """Make the Glue table of a dataset, as the template does, unless it is there."""
+        glue, database = self.client("glue"), os.environ["GLUE_DATABASE"]
+        if name in {table["Name"] for table in glue.get_tables(DatabaseName=database)["TableList"]}:
+            return
+        location = {"Location": f"s3://{self.data.bucket}/curated/{name}/"}
+        keys = [{"Name": "version", "Type": "string"}]
+        glue.create_table(
+            DatabaseName=database, TableInput={"Name": name, "PartitionKeys": keys, "StorageDescriptor": location}
+        )
 
-@pytest.fixture
-def world() -> Iterator[World]:
-    """A fresh world with the shipped catalog deployed."""
-    with fresh_account() as account, pytest.MonkeyPatch.context() as patch:
+    def drop(self, key: str, body: bytes) -> dict[str, Any]:
+        """Put an object under raw/; the input that the workflow makes of its event."""
+        reply = self.client("s3").put_object(Bucket=self.data.bucket, Key=key, Body=body)
+        event: dict[str, Any] = json.loads((EVENTS / "ingest.json").read_text("utf-8"))
+        event["detail"]["bucket"]["name"] = self.data.bucket
+        event["detail"]["object"] |= {
+            "key": key, "size": len(body), "etag": reply["ETag"].strip('"'), "version-id": reply["VersionId"],
+        }  # fmt: skip
+        return {"detail": event["detail"], "as_of": event["time"]}
+
+
+@contextmanager
+def world_in(account: Account) -> Iterator[World]:
+    """A world in an empty account, with the shipped catalog deployed and nothing else."""
+    with pytest.MonkeyPatch.context() as patch:
         data, records, assets = (Objects(account.bucket(name)) for name in ("data", "ledger", "assets"))
         registry, triggers = (
             Items(account.table(f"perennial-{ENVIRONMENT}-{name}")) for name in ("registry", "triggers")
@@ -114,6 +139,13 @@ def world() -> Iterator[World]:
             POWERTOOLS_METRICS_NAMESPACE="Perennial",
         )
         world.deploy_catalog()
+        yield world
+
+
+@pytest.fixture
+def world() -> Iterator[World]:
+    """A fresh world with the shipped catalog deployed."""
+    with fresh_account() as account, world_in(account) as world:
         yield world
 
 

@@ -22,7 +22,6 @@ from perennial.errors import (
 from perennial.registry import Registry
 from perennial.registry.registration import register
 from perennial.stage import InputInvalid
-from tests.crash import When, crash_at
 from tests.functions.conftest import World
 from tests.lambda_api import FunctionState, LambdaApi
 from tests.runs import leave
@@ -31,7 +30,6 @@ from tests.unit.serving.bundles import MODEL
 
 EVENTS = Path(__file__).parents[2] / "events"
 FUNCTION = f"perennial-dev-predict-{MODEL}"
-SERVICES = ("s3", "dynamodb", "events", "lambda")
 
 
 def event(action: str) -> dict[str, Any]:
@@ -291,50 +289,6 @@ def test_a_failure_before_anything_was_published_is_recorded(world: World, funct
     assert (failed["error"], failed["cause"][:12]) == ("SmokeFailed", "golden row 3")
     assert function.alias == "1"
     assert world.ledger_facts(f"model/{MODEL}") == ["rolled back"]
-
-
-@pytest.mark.parametrize("action", ["publish", "check", "smoke", "shift", "verify", "restore"])
-def test_every_step_may_be_repeated(world: World, function: FunctionState, action: str) -> None:
-    version = registered(world)
-    published = lambda_handler(event("publish") | {"version": version}, None)
-    known = {"version": version, "lambda_version": published["lambda_version"], "former": published["former"]}
-    for before in ("check", "smoke", "shift", "verify"):
-        if action in ("publish", before) or (action == "restore" and before == "verify"):
-            break
-        lambda_handler(event(before) | known, None)
-    first = lambda_handler(event(action) | known, None)
-    state = (function.alias, sorted(function.versions))
-    assert lambda_handler(event(action) | known, None) == first
-    assert (function.alias, sorted(function.versions)) == state
-    assert len(world.ledger_facts(f"model/{MODEL}")) <= 1
-
-
-@pytest.mark.parametrize("when", ["before-send", "after-call"])
-@pytest.mark.parametrize("action", ["publish", "shift", "verify", "restore"])
-@pytest.mark.parametrize("number", [1, 3, 5, 8, 12, 16])
-def test_a_crash_at_any_call_of_a_step_is_finished_by_a_retry(
-    world: World, function: FunctionState, action: str, number: int, when: When
-) -> None:
-    # given a rollout that came to this step
-    version = registered(world)
-    published = {"lambda_version": None, "former": None}
-    if action != "publish":
-        published = lambda_handler(event("publish") | {"version": version}, None)
-    known = {"version": version, "lambda_version": published["lambda_version"], "former": published["former"]}
-    if action in ("verify", "restore"):
-        lambda_handler(event("shift") | known, None)
-    # when the step dies at its n-th call and is repeated
-    with crash_at(number, when, *SERVICES):
-        lambda_handler(event(action) | known, None)
-    output = lambda_handler(event(action) | known, None)
-    # then everything is as if it had not died
-    if action == "publish":
-        assert (output["lambda_version"], output["former"]) == ("2", "1")
-    assert sorted(function.versions) == ["1", "2"]
-    assert function.alias == ("2" if action in ("shift", "verify") else "1")
-    assert champion(world) == (1 if action == "verify" else None)
-    expected = {"verify": ["deployed"], "restore": ["rolled back"]}
-    assert world.ledger_facts(f"model/{MODEL}") == expected.get(action, [])
 
 
 @pytest.mark.parametrize("task", ["multiclass", "regression"])

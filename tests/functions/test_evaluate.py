@@ -13,8 +13,8 @@ from functions.register.handler import lambda_handler as register
 from perennial.errors import BundleInvalid, CatalogInvalid, ObjectMissing
 from perennial.events import RunInput
 from perennial.registry import Registry
-from tests.functions.conftest import World
-from tests.functions.trips import EVENTS, deploy, drop, trained, trips
+from tests.functions.conftest import EVENTS, World
+from tests.functions.trips import deploy, drop, trained, trips
 
 AT = "2024-02-01T00:00:00+00:00"
 

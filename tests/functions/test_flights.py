@@ -23,8 +23,7 @@ from perennial.evaluation.metrics import Scored, points
 from perennial.evaluation.scoring import Graph
 from perennial.registry import Registry
 from scripts.flights import months
-from tests.functions.conftest import World
-from tests.functions.trips import EVENTS
+from tests.functions.conftest import EVENTS, World
 
 MODEL = "flight-delays"
 AT = "2013-05-01T00:00:00+00:00"
@@ -32,16 +31,7 @@ HONEST = (0.55, 0.80)  # above means a leak
 
 
 def drop(world: World, path: Path) -> None:
-    event = json.loads((EVENTS / "ingest.json").read_text("utf-8"))
-    reply = world.client("s3").put_object(
-        Bucket=world.data.bucket, Key=f"raw/flights/{path.name}", Body=path.read_bytes()
-    )
-    event["detail"]["bucket"]["name"] = world.data.bucket
-    event["detail"]["object"] |= {
-        "key": f"raw/flights/{path.name}", "size": path.stat().st_size, "etag": reply["ETag"].strip('"'),
-        "version-id": reply["VersionId"],
-    }  # fmt: skip
-    assert ingest({"detail": event["detail"], "as_of": event["time"]}, None)["status"] == "accepted"
+    assert ingest(world.drop(f"raw/flights/{path.name}", path.read_bytes()), None)["status"] == "accepted"
 
 
 def judged(world: World, run: str) -> dict[str, Any]:

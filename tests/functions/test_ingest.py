@@ -19,9 +19,9 @@ from functions.ingest.handler import lambda_handler
 from perennial.datasets.versions import DatasetVersion, get_version, list_versions
 from perennial.errors import StagingLost, VersionUnknown
 from scripts.flights import months
-from tests.functions.conftest import World
+from tests.crash import Crash
+from tests.functions.conftest import EVENTS, World
 
-EVENTS = Path(__file__).parents[2] / "events"
 TINY = """
 apiVersion: v3.1.0
 kind: DataContract
@@ -48,31 +48,12 @@ def ready(world: World) -> World:
     """The world with a second, tiny dataset, and the Glue tables that the template makes."""
     world.deploy_catalog(extra={"contracts/tiny.yaml": TINY})
     for name in ("flights", "tiny"):
-        world.client("glue").create_table(
-            DatabaseName="perennial_dev",
-            TableInput={
-                "Name": name,
-                "PartitionKeys": [{"Name": "version", "Type": "string"}],
-                "StorageDescriptor": {"Location": f"s3://{world.data.bucket}/curated/{name}/"},
-            },
-        )
+        world.make_table(name)
     return world
 
 
-def dropped(world: World, key: str, body: bytes) -> dict[str, Any]:
-    """Put the object; the input that the workflow makes of its event."""
-    reply = world.client("s3").put_object(Bucket=world.data.bucket, Key=key, Body=body)
-    event = json.loads((EVENTS / "ingest.json").read_text("utf-8"))
-    detail = event["detail"]
-    detail["bucket"]["name"] = world.data.bucket
-    detail["object"] |= {
-        "key": key, "size": len(body), "etag": reply["ETag"].strip('"'), "version-id": reply["VersionId"],
-    }  # fmt: skip
-    return {"detail": detail, "as_of": event["time"]}
-
-
 def drop(world: World, key: str, body: bytes) -> dict[str, Any]:
-    return lambda_handler(dropped(world, key, body), None)
+    return lambda_handler(world.drop(key, body), None)
 
 
 def rows_of(world: World, version: DatasetVersion) -> list[dict[str, Any]]:
@@ -269,7 +250,7 @@ def test_markers_are_no_data(ready: World, key: str) -> None:
 
 
 def test_a_repeated_event_makes_no_second_version(ready: World) -> None:
-    event = dropped(ready, "raw/tiny/a.csv", GOOD)
+    event = ready.drop("raw/tiny/a.csv", GOOD)
     first = lambda_handler(event, None)
     before = state(ready)
 
@@ -282,7 +263,7 @@ def test_a_repeated_event_makes_no_second_version(ready: World) -> None:
 
 
 def test_a_repeated_event_of_a_refused_file_says_so_again(ready: World) -> None:
-    event = dropped(ready, "raw/tiny/a.csv", b"")
+    event = ready.drop("raw/tiny/a.csv", b"")
     first = lambda_handler(event, None)
     before = state(ready)
 
@@ -291,9 +272,7 @@ def test_a_repeated_event_of_a_refused_file_says_so_again(ready: World) -> None:
 
 
 def test_a_refused_file_is_judged_again_under_a_new_contract(ready: World) -> None:
-    event = dropped(
-        ready, "raw/tiny/a.csv", GOOD.replace(b",b,", b",c,").replace(b",a,", b",c,").replace(b",,", b",c,")
-    )
+    event = ready.drop("raw/tiny/a.csv", GOOD.replace(b",b,", b",c,").replace(b",a,", b",c,").replace(b",,", b",c,"))
     assert lambda_handler(event, None)["status"] == "refused"
     ready.deploy_catalog(extra={"contracts/tiny.yaml": TINY.replace("[a, b]", "[a, b, c]")})
 
@@ -304,9 +283,9 @@ def test_a_refused_file_is_judged_again_under_a_new_contract(ready: World) -> No
 
 
 def test_an_object_that_is_gone_or_overwritten_is_left_to_its_successor(ready: World) -> None:
-    event = dropped(ready, "raw/tiny/a.csv", GOOD)
+    event = ready.drop("raw/tiny/a.csv", GOOD)
     del event["detail"]["object"]["version-id"]
-    dropped(ready, "raw/tiny/a.csv", GOOD + b"4,a,2013-01-02T11:00:00Z\n")
+    ready.drop("raw/tiny/a.csv", GOOD + b"4,a,2013-01-02T11:00:00Z\n")
     overwritten = lambda_handler(event, None)
     ready.data.delete("raw/tiny/a.csv")
     gone = lambda_handler(event, None)
@@ -319,7 +298,7 @@ def test_an_object_that_is_gone_or_overwritten_is_left_to_its_successor(ready: W
 
 def test_drops_at_once_get_versions_without_gaps(ready: World) -> None:
     bodies = [GOOD + f"{n},a,2013-01-02T11:00:00Z\n".encode() for n in range(4, 10)]
-    events = [dropped(ready, f"raw/tiny/{n}.csv", body) for n, body in enumerate(bodies)]
+    events = [ready.drop(f"raw/tiny/{n}.csv", body) for n, body in enumerate(bodies)]
     # each event twice, as S3 may deliver it
     outputs = at_once([partial(lambda_handler, event, None) for event in events + events])
 
@@ -347,82 +326,8 @@ def at_once(calls: list[Callable[[], dict[str, Any]]]) -> list[dict[str, Any]]:
     return outputs
 
 
-class Crash(BaseException):
-    """The process died: nothing catches this."""
-
-
-class CrashAt:
-    """Dies at the nth AWS call: before it reached AWS, or after it did and before the answer came."""
-
-    def __init__(self, world: World, call: int, when: str) -> None:
-        self.left, self.when, self.lock = call, when, threading.Lock()
-        self.clients = [world.client(name) for name in ("s3", "dynamodb", "events", "glue")]
-        self.dead = False
-
-    def __enter__(self) -> CrashAt:
-        for client in self.clients:
-            client.meta.events.register_last(f"{self.when}.*", self._hook)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        for client in self.clients:
-            client.meta.events.unregister(f"{self.when}.*", self._hook)
-
-    def _hook(self, **_: Any) -> None:
-        with self.lock:
-            self.left -= 1
-            if self.left <= 0:
-                self.dead = True
-                raise Crash
-
-
-def crashed_then_repeated(world: World, event: dict[str, Any], call: int, when: str) -> tuple[bool, dict[str, Any]]:
-    died = False
-    with CrashAt(world, call, when):
-        try:
-            lambda_handler(event, None)
-        except Crash:
-            died = True
-    return died, lambda_handler(event, None)
-
-
-WITH_BAD_ROW = GOOD + b"4,z,2013-01-02T11:00:00Z\n"
-
-
-@pytest.mark.parametrize("when", ["before-call", "after-call"])
-@pytest.mark.parametrize("body", [WITH_BAD_ROW, b"id\n1\n"], ids=["accepted", "refused"])
-def test_a_crash_between_any_two_calls_and_a_retry_end_alike(ready: World, body: bytes, when: str) -> None:
-    # given what an undisturbed ingestion of the same shape ends in
-    outcome = lambda_handler(dropped(ready, "raw/tiny/0.csv", body), None)["status"]
-    batches = []
-    for call in range(1, 100):
-        event = dropped(ready, f"raw/tiny/{call}.csv", body)
-
-        died, output = crashed_then_repeated(ready, event, call, when)
-
-        assert output["status"] in {outcome, "duplicate"}
-        assert list(ready.data.list("staging/")) == []
-        batches.append(output["batch"])
-        if not died:
-            break
-    assert 12 < len(batches) < 99
-    versions = list_versions(ready.registry, "tiny")
-    records = [record.key for record in ready.ledger.read("dataset/tiny")]
-    told = [fact["detail"]["batch"] for fact in ready.facts()]
-    assert [version.version for version in versions] == list(range(1, len(versions) + 1))
-    for call, batch in enumerate(batches, 1):
-        assert [version.batch for version in versions].count(batch) == (outcome == "accepted")
-        assert len([key for key in records if batch in key]) == 1
-        assert batch in told
-        assert ready.registry.get("DATASET#tiny", f"BATCH#{batch}")["status"] == outcome  # type: ignore[index]
-        assert sorted(key.rsplit("/", 1)[-1] for key in ready.data.list(f"quarantine/tiny/{batch}/")) == (
-            ["report.json", "rows.parquet"] if outcome == "accepted" else [f"{call}.csv", "report.json"]
-        )
-    assert not ready.ledger.verify("dataset/tiny").problems
-
-
 def test_a_claim_outlives_its_staged_files(ready: World) -> None:
-    event = dropped(ready, "raw/tiny/a.csv", GOOD)
+    event = ready.drop("raw/tiny/a.csv", GOOD)
     claimed(ready, event)
     ready.client("s3").delete_objects(
         Bucket=ready.data.bucket, Delete={"Objects": [{"Key": key} for key in ready.data.list("staging/")]}
@@ -438,7 +343,7 @@ def test_a_claim_outlives_its_staged_files(ready: World) -> None:
 
 
 def test_a_dead_claim_resumes_with_its_number(ready: World) -> None:
-    event = dropped(ready, "raw/tiny/a.csv", GOOD)
+    event = ready.drop("raw/tiny/a.csv", GOOD)
     claimed(ready, event)
     assert drop(ready, "raw/tiny/b.csv", GOOD + b"4,a,2013-01-02T11:00:00Z\n")["version"] == 2
     assert [version.version for version in list_versions(ready.registry, "tiny")] == [2]
@@ -450,7 +355,7 @@ def test_a_dead_claim_resumes_with_its_number(ready: World) -> None:
 
 
 def test_a_claim_whose_files_and_drop_are_gone_fails_by_name(ready: World) -> None:
-    event = dropped(ready, "raw/tiny/a.csv", GOOD)
+    event = ready.drop("raw/tiny/a.csv", GOOD)
     claimed(ready, event)
     ready.client("s3").delete_object(
         Bucket=ready.data.bucket, Key="raw/tiny/a.csv", VersionId=event["detail"]["object"]["version-id"]

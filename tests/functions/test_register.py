@@ -12,7 +12,6 @@ from functions.register.handler import lambda_handler
 from perennial.errors import BundleInvalid, ObjectMissing
 from perennial.registry import Registry
 from perennial.serving.bundle import verify
-from tests.crash import When, crash_at
 from tests.functions.conftest import World
 from tests.runs import leave
 from tests.unit.serving.bundles import MODEL
@@ -101,24 +100,6 @@ def test_registering_again_changes_nothing(world: World) -> None:
     assert lambda_handler(EVENT | {"as_of": "2026-04-01T00:00:00Z"}, None) == first
     assert files(world) == before
     assert world.ledger_facts(f"model/{MODEL}") == ["registered"]
-
-
-@pytest.mark.parametrize("when", ["before-send", "after-call"])
-@pytest.mark.parametrize("number", range(1, 36, 3))
-def test_a_crash_at_any_call_is_finished_by_a_retry(world: World, number: int, when: When) -> None:
-    leave(world.data, RUN)
-    with crash_at(number, when, "s3", "dynamodb", "events"):
-        lambda_handler(EVENT, None)
-    output = lambda_handler(EVENT | {"as_of": "2026-04-01T00:00:00Z"}, None)
-    assert output["version"] == 1
-    found = files(world)
-    listed = json.loads(found["manifest.json"])["files"]
-    assert {name: hashlib.sha256(found[name]).hexdigest() for name in listed} == {
-        name: one["sha256"] for name, one in listed.items()
-    }
-    assert output["sha256"] == hashlib.sha256(found["manifest.json"]).hexdigest()
-    assert world.ledger_facts(f"model/{MODEL}") == ["registered"]
-    assert world.facts("Model Version Registered")
 
 
 def test_an_incomplete_workspace_costs_no_number(world: World) -> None:

@@ -12,7 +12,7 @@ from perennial.datasets.versions import list_versions
 from perennial.storage.workflows import Workflow
 from tests.crash import crash_at
 from tests.functions.conftest import World
-from tests.functions.test_ingest import GOOD, dropped, ready
+from tests.functions.test_ingest import GOOD, ready
 
 __all__ = ["ready"]
 
@@ -37,8 +37,8 @@ def swept(world: World) -> list[dict[str, Any]]:
 
 
 def test_a_file_whose_event_was_lost_is_found_and_ingested(ready: World) -> None:
-    dropped(ready, "raw/tiny/lost.csv", GOOD)
-    lambda_handler(dropped(ready, "raw/tiny/heard.csv", GOOD.replace(b"3,,", b"4,,")), None)
+    ready.drop("raw/tiny/lost.csv", GOOD)
+    lambda_handler(ready.drop("raw/tiny/heard.csv", GOOD.replace(b"3,,", b"4,,")), None)
     ready.data.put("raw/tiny/_SUCCESS", b"")
 
     assert [(one.drop.key, one.state) for one in found(ready)] == [("raw/tiny/lost.csv", "unseen")]
@@ -48,7 +48,7 @@ def test_a_file_whose_event_was_lost_is_found_and_ingested(ready: World) -> None
 
 
 def test_an_event_that_comes_after_the_sweep_adds_nothing(ready: World) -> None:
-    late = dropped(ready, "raw/tiny/late.csv", GOOD)
+    late = ready.drop("raw/tiny/late.csv", GOOD)
     swept(ready)
 
     assert lambda_handler(late, None)["status"] == "duplicate"
@@ -56,8 +56,8 @@ def test_an_event_that_comes_after_the_sweep_adds_nothing(ready: World) -> None:
 
 
 def test_an_ingestion_that_died_after_its_claim_is_finished(ready: World) -> None:
-    event = dropped(ready, "raw/tiny/died.csv", GOOD)
-    with crash_at(1, "before-send", "events"):
+    event = ready.drop("raw/tiny/died.csv", GOOD)
+    with crash_at(1, "before-send", "eventbridge.PutEvents"):
         lambda_handler(event, None)
 
     assert [one.state for one in found(ready)] == ["unfinished"]
@@ -66,15 +66,15 @@ def test_an_ingestion_that_died_after_its_claim_is_finished(ready: World) -> Non
 
 
 def test_a_refused_file_and_a_young_one_are_left_alone(ready: World) -> None:
-    lambda_handler(dropped(ready, "raw/tiny/bad.csv", b"what,is,this\n1,2,3\n"), None)
-    dropped(ready, "raw/tiny/young.csv", GOOD)
+    lambda_handler(ready.drop("raw/tiny/bad.csv", b"what,is,this\n1,2,3\n"), None)
+    ready.drop("raw/tiny/young.csv", GOOD)
 
     assert found(ready, before=datetime.now(UTC) - timedelta(minutes=15)) == []
     assert [one.drop.key for one in found(ready)] == ["raw/tiny/young.csv"]
 
 
 def test_a_file_of_no_dataset_is_judged_too(ready: World) -> None:
-    dropped(ready, "raw/nobody/stray.csv", GOOD)
+    ready.drop("raw/nobody/stray.csv", GOOD)
 
     assert [result["status"] for result in swept(ready)] == ["refused"]
     assert found(ready) == []

@@ -16,8 +16,8 @@ from perennial.serving.bundle import manifest, verify
 from perennial.serving.predictor import Predictor
 from perennial.training.request import TrainRequest
 from tests.crash import crash_at
-from tests.functions.conftest import World
-from tests.functions.trips import EVENTS, deploy, drop, request, trips
+from tests.functions.conftest import EVENTS, World
+from tests.functions.trips import deploy, drop, request, trips
 
 FILES = ["golden.json", "holdout.parquet", "model.onnx", "request.json", "signature.json", "training.json"]
 
@@ -195,7 +195,7 @@ def test_an_attempt_that_is_killed_is_not_explained_by_the_one_before(ready: Wor
     failed(ready, "r1")
     ready.data.put(missing, body)
     # when the next attempt dies as it reads its request, with no time to say so
-    with crash_at(3, "before-send", "s3"):
+    with crash_at(3, "before-send", "s3."):
         main()
     assert ready.data.get_json("staging/r1/error.json") == {}
 
@@ -217,7 +217,7 @@ def test_what_nobody_expected_is_reported_by_its_class(ready: World) -> None:
 def _changed(world: World, line: str, other: str) -> dict[str, str]:
     from tests.functions.trips import CONTRACT, MODEL
 
-    text = MODEL.format(features="[amount]", algorithm="hist_gradient_boosting", gates="{}", min_rows=50)
+    text = MODEL.format(features="[amount]", algorithm="hist_gradient_boosting", gates="{}", min_rows=50, when="{}")
     return {
         "contracts/trips.yaml": CONTRACT,
         "models/late-trips.yaml": text.replace("seed: 3", f"seed: 3, {other}"),

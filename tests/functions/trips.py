@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import os
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,9 +14,8 @@ import pyarrow.csv as pc
 from functions.ingest.handler import lambda_handler as ingest
 from functions.train.handler import main as train
 from perennial.datasets.versions import list_versions
-from tests.functions.conftest import World
+from tests.functions.conftest import EVENTS, World
 
-EVENTS = Path(__file__).parents[2] / "events"
 CONTRACT = """
 apiVersion: v3.1.0
 kind: DataContract
@@ -40,7 +38,7 @@ dataset: trips
 task: binary
 label: {{column: late, above: 0.5}}
 features: {features}
-train: {{algorithm: {algorithm}, seed: 3, min_rows: {min_rows}}}
+train: {{algorithm: {algorithm}, seed: 3, min_rows: {min_rows}, when: {when}}}
 gates: {gates}
 comparison: {{metric: auc, margin: 0.02}}
 """
@@ -52,18 +50,11 @@ def deploy(
     algorithm: str = "logistic_regression",
     gates: str = "{auc: {min: 0.55, max: 0.95}}",
     min_rows: int = 50,
+    when: str = "{}",
 ) -> None:
     """Deploy the contract of trips and the model late-trips."""
-    model = MODEL.format(features=features, algorithm=algorithm, gates=gates, min_rows=min_rows)
-    glue = world.client("glue")
-    if not glue.get_tables(DatabaseName=os.environ["GLUE_DATABASE"])["TableList"]:
-        location = {"Location": f"s3://{world.data.bucket}/curated/trips/"}
-        table = {
-            "Name": "trips",
-            "PartitionKeys": [{"Name": "version", "Type": "string"}],
-            "StorageDescriptor": location,
-        }
-        glue.create_table(DatabaseName=os.environ["GLUE_DATABASE"], TableInput=table)
+    model = MODEL.format(features=features, algorithm=algorithm, gates=gates, min_rows=min_rows, when=when)
+    world.make_table("trips")
     world.deploy_catalog(None, {"contracts/trips.yaml": CONTRACT, "models/late-trips.yaml": model})
 
 
@@ -86,18 +77,16 @@ def trips(days: range, per_day: int = 80, seed: int = 0, **columns: Any) -> pa.T
     return pa.table(made)
 
 
-def drop(world: World, table: pa.Table, name: str) -> int:
-    """Ingest the table as a CSV file; the number of its version."""
+def csv(table: pa.Table) -> bytes:
+    """The table as a CSV file."""
     buffer = io.BytesIO()
     pc.write_csv(table, buffer)
-    key = f"raw/trips/{name}.csv"
-    reply = world.client("s3").put_object(Bucket=world.data.bucket, Key=key, Body=buffer.getvalue())
-    event = json.loads((EVENTS / "ingest.json").read_text("utf-8"))
-    event["detail"]["bucket"]["name"] = world.data.bucket
-    event["detail"]["object"] |= {
-        "key": key, "size": len(buffer.getvalue()), "etag": reply["ETag"].strip('"'), "version-id": reply["VersionId"],
-    }  # fmt: skip
-    found = ingest({"detail": event["detail"], "as_of": event["time"]}, None)
+    return buffer.getvalue()
+
+
+def drop(world: World, table: pa.Table, name: str) -> int:
+    """Ingest the table as a CSV file; the number of its version."""
+    found = ingest(world.drop(f"raw/trips/{name}.csv", csv(table)), None)
     assert found["status"] == "accepted", found
     return int(found["version"])
 

@@ -87,21 +87,17 @@ def test_a_lost_hint_does_not_matter(ledger: Ledger) -> None:
 
 @pytest.mark.parametrize("when", ["before-send", "after-call"])
 @pytest.mark.parametrize("number", range(1, 10))
-@pytest.mark.parametrize("between", [True, False])
-def test_a_crash_at_any_call_is_finished_by_a_retry(ledger: Ledger, number: int, when: When, between: bool) -> None:
+def test_an_append_that_died_and_was_overtaken_is_finished_by_a_retry(ledger: Ledger, number: int, when: When) -> None:
     # given a ledger with a record, and an append that dies at its n-th call
     append(ledger, "first")
-    with crash_at(number, when, "s3", "dynamodb"):
+    with crash_at(number, when):
         append(ledger, "crashed")
-    # when others may have gone on meanwhile, and the append is repeated
-    if between:
-        append(ledger, "other")
+    # when another goes on meanwhile, and the append is repeated
+    append(ledger, "other")
     seq = append(ledger, "crashed")
     # then it is there once, and the chain is whole
     assert ledger.get("model/late", seq).key == "crashed"
-    assert sorted(record.key for record in ledger.read("model/late")) == sorted(
-        ["first", "crashed", "other"] if between else ["first", "crashed"]
-    )
+    assert sorted(record.key for record in ledger.read("model/late")) == ["crashed", "first", "other"]
     assert ledger.verify().ok
 
 

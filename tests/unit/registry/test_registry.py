@@ -10,7 +10,6 @@ from perennial.errors import ConditionFailed, VersionUnknown
 from perennial.registry import ModelVersion, Registry
 from perennial.storage.items import Items
 from tests.aws import fresh_account
-from tests.crash import When, crash_at
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 MODEL = "late"
@@ -69,18 +68,6 @@ def test_concurrent_runs_get_numbers_without_gaps(registry: Registry, writers: i
     half = writers // 2
     assert versions[:half] == versions[half:]
     assert sorted(versions[:half]) == list(range(1, half + 1))
-
-
-@pytest.mark.parametrize("when", ["before-send", "after-call"])
-@pytest.mark.parametrize("number", range(1, 6))
-def test_a_crash_at_any_call_of_a_registration_is_finished_by_a_retry(
-    registry: Registry, number: int, when: When
-) -> None:
-    with crash_at(number, when, "dynamodb"):
-        register(registry, "a")
-    assert register(registry, "a").version == 1
-    assert register(registry, "b").version == 2
-    assert [version.version for version in registry.list_versions(MODEL)] == [1, 2]
 
 
 def promote(registry: Registry, version: int | None, former: int | None, minutes: int) -> None:

@@ -235,7 +235,7 @@ class TestLegs:
     def test_a_crash_at_any_call_is_finished_by_whoever_comes_next(self, tower: Tower, number: int, when: When) -> None:
         flight = tower.drop(60)
         assert flight is not None
-        with crash_at(number, when, *SERVICES):
+        with crash_at(number, when):
             tower.governor.hand_over(tower.spec, flight, 1, 1)
         handed = tower.governor.triggers.flight("late")
         assert handed is not None
@@ -294,42 +294,6 @@ def test_a_schedule_tries_again_what_failed(tower: Tower) -> None:
     tower.fly(flight)
     tower.governor.finish(tower.spec, flight, 1, STAGE, AT)
     assert isinstance(tower.governor.schedule(tower.spec, LATER), str)
-
-
-SERVICES = ("s3", "dynamodb", "stepfunctions", "events")
-
-
-@pytest.mark.parametrize("when", ["before-send", "after-call"])
-@pytest.mark.parametrize("number", range(1, 22, 2))
-def test_a_crash_at_any_call_of_an_arrival_is_finished_by_its_repetition(tower: Tower, number: int, when: When) -> None:
-    arrival = tower.commit(60)
-    with crash_at(number, when, *SERVICES):
-        tower.governor.arrive(tower.spec, arrival, AT)
-    tower.governor.arrive(tower.spec, arrival, AT)
-    assert list(tower.executions().values()) == ["RUNNING"]
-    assert tower.facts() == ["requested"]
-
-
-@pytest.mark.parametrize("when", ["before-send", "after-call"])
-@pytest.mark.parametrize("number", range(1, 30, 2))
-@pytest.mark.parametrize("failure", [None, STAGE])
-def test_a_crash_at_any_call_of_an_ending_is_finished_by_its_repetition(
-    tower: Tower, number: int, when: When, failure: dict[str, Any] | None
-) -> None:
-    # given a flight that froze, and enough that came since
-    flight = tower.drop(60)
-    assert flight is not None
-    tower.fly(flight)
-    tower.drop(60)
-    # when its ending dies at the n-th call, and is repeated
-    with crash_at(number, when, *SERVICES):
-        tower.governor.finish(tower.spec, flight, 1, failure, LATER)
-    tower.governor.finish(tower.spec, flight, 1, failure, LATER)
-    # then exactly one more is under way
-    under_way = tower.governor.triggers.flight("late")
-    assert under_way is not None
-    assert set(tower.executions()) == {flight, under_way.id}
-    assert tower.facts() == ["requested", *(["failed"] if failure else []), "requested"]
 
 
 def test_of_many_arrivals_at_once_one_starts_the_flight(tower: Tower) -> None:

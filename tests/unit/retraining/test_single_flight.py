@@ -20,7 +20,6 @@ from tests.crash import crash_at
 from tests.unit.retraining.conftest import AT, Tower, spec_of, tower_in
 
 MIN_ROWS = 50
-SERVICES = ("s3", "dynamodb", "stepfunctions", "events")
 crashes = st.none() | st.tuples(st.integers(1, 25), st.sampled_from(["before-send", "after-call"]))
 _names = itertools.count()
 
@@ -191,7 +190,7 @@ class World(RuleBasedStateMachine):
         ended = []
         with ExitStack() as stack:
             if crash:
-                stack.enter_context(crash_at(crash[0], crash[1], *SERVICES))
+                stack.enter_context(crash_at(crash[0], crash[1]))
             action()
             ended.append(True)
         return bool(ended)

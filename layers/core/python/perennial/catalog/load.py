@@ -56,13 +56,9 @@ def read_catalog(directory: Path) -> Catalog:
     return _build((path.relative_to(directory).as_posix(), path.read_bytes()) for path in paths)
 
 
+@lru_cache(maxsize=4)
 def load_catalog(bucket: str, key: str) -> Catalog:
     """The catalog of this deployment; read once per process, since its key is its content. Raises CatalogInvalid."""
-    return _load(bucket, key)
-
-
-@lru_cache(maxsize=4)
-def _load(bucket: str, key: str) -> Catalog:
     with zipfile.ZipFile(io.BytesIO(Objects(bucket).get(key))) as archive:
         names = sorted(name for name in archive.namelist() if name.endswith(".yaml") or _is_estimator(name))
         if sum(archive.getinfo(name).file_size for name in names) > MAX_BYTES:

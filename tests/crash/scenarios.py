@@ -1,0 +1,351 @@
+"""What each stage is asked to do, in a world that is ready for it; and the whole loop."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from functions.deploy.handler import lambda_handler as deploy_handler
+from functions.evaluate.handler import lambda_handler as evaluate_handler
+from functions.ingest.handler import lambda_handler as ingest_handler
+from functions.register.handler import lambda_handler as register_handler
+from functions.retrain.handler import lambda_handler as retrain_handler
+from functions.train.handler import main as train_handler
+from perennial.errors import PerennialError, Retriable
+from perennial.events import DATASET_VERSION_ACCEPTED
+from tests.aws import Account
+from tests.crash.calls import unheard
+from tests.crash.deliver import Deliver, Handler, new_process
+from tests.crash.snapshot import Snapshot, snapshot
+from tests.functions import trips
+from tests.functions.conftest import World, world_in
+from tests.lambda_api import LambdaApi
+from tests.runs import commit_version, leave
+from tests.unit.serving.bundles import MODEL
+
+AT = "2026-03-01T12:00:00+00:00"
+LATER = "2026-03-01T13:00:00+00:00"
+TRIPS = "late-trips"
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Place:
+    """A world, and the functions that serve its models."""
+
+    world: World
+    functions: LambdaApi
+
+
+@dataclass(frozen=True)
+class Scenario:
+    """`given` makes the world ready; `when` delivers messages and returns what was answered."""
+
+    given: Callable[[Place], None]
+    when: Callable[[Place, Deliver], Any]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a scenario ended in."""
+
+    state: Snapshot
+    answers: Any
+
+
+def play(scenario: Scenario, deliver: Deliver, account: Account, directory: Path) -> Outcome:
+    """Run a scenario in a world of its own; `directory` keeps the code of its functions."""
+    account.empty()
+    new_process()
+    with world_in(account) as world:
+        functions = LambdaApi(directory)
+        for model in (MODEL, TRIPS):
+            functions.create(f"perennial-dev-predict-{model}")
+        with functions.serving():
+            place = Place(world, functions)
+            scenario.given(place)
+            answers = scenario.when(place, deliver)
+            return Outcome(snapshot(world, functions), answers)
+
+
+# ---- the stages, as their callers call them
+
+
+def _called(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Handler:
+    """A stage under a workflow, which repeats what is worth repeating."""
+
+    def call(message: dict[str, Any]) -> dict[str, Any]:
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return handler(message, None)
+            except Retriable:
+                continue
+        return handler(message, None)
+
+    return call
+
+
+INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY = (
+    _called(handler)
+    for handler in (ingest_handler, retrain_handler, evaluate_handler, register_handler, deploy_handler)
+)
+# the governor, as rules and schedules reach it
+HEAR = _called(retrain_handler)
+HEARS = (INGEST, HEAR)
+
+
+def _train(place: Place) -> Handler:
+    def run(key: str) -> int:
+        place.world.setenv(RUN_REQUEST=key)
+        return train_handler()
+
+    return run
+
+
+def _ask(deliver: Deliver, action: str, **fields: Any) -> dict[str, Any]:
+    found: dict[str, Any] = deliver(RETRAIN, {"action": action, "as_of": AT, **fields})
+    return found
+
+
+# ---- ingest
+
+GOOD = b"at,amount,city,sunny,noise,late\n2024-01-01T08:00:00Z,1.5,Basel,true,0.1,1\n"
+ONE_BAD_ROW = GOOD + b"2024-01-02T08:00:00Z,much,Cork,false,0.2,0\n"
+
+
+def _ingest(*drops: tuple[str, bytes]) -> Scenario:
+    def when(place: Place, deliver: Deliver) -> list[Any]:
+        with unheard():
+            messages = [place.world.drop(key, body) for key, body in drops]
+        return [deliver(INGEST, message) for message in messages]
+
+    return Scenario(lambda place: trips.deploy(place.world), when)
+
+
+# ---- retrain
+
+
+def _arrive(version: int, rows: int = 60) -> dict[str, Any]:
+    detail = {"dataset": "trips", "version": version, "batch": f"b{version}", "rows": rows, "quarantined": 0}
+    return {"action": "arrive", "detail": detail | {"as_of": AT}, "as_of": AT}
+
+
+def _scheduled(at: str) -> dict[str, Any]:
+    return {"action": "schedule", "model": TRIPS, "as_of": at}
+
+
+def _committed(place: Place, versions: int, min_rows: int = 100) -> None:
+    """Dataset versions of 60 rows; a training takes `min_rows`."""
+    trips.deploy(place.world, when=f"{{min_rows: {min_rows}}}")
+    for number in range(1, versions + 1):
+        commit_version(place.world.registry, "trips", number, 60)
+
+
+def _flight(place: Place) -> str:
+    """The flight that two arrivals start."""
+    for version in (1, 2):
+        answer = RETRAIN(_arrive(version))
+    return str(answer["started"][0])
+
+
+def _ends(failure: dict[str, Any] | None) -> Callable[[Place, Deliver], Any]:
+    """A flight ends, and enough has come since for the next one."""
+
+    def when(place: Place, deliver: Deliver) -> Any:
+        with unheard():
+            (execution,) = place.world.executions()
+            if failure is None:
+                RETRAIN({"action": "freeze", "model": TRIPS, "flight": execution["name"], "seen": 2, "as_of": AT})
+            for version in (3, 4):
+                commit_version(place.world.registry, "trips", version, 60)
+                RETRAIN(_arrive(version))
+        return _ask(deliver, "finish", model=TRIPS, flight=execution["name"], run=execution["name"], failure=failure)
+
+    return when
+
+
+def _in_the_air(place: Place) -> None:
+    _committed(place, 2)
+    _flight(place)
+
+
+def _freeze(place: Place, deliver: Deliver) -> Any:
+    with unheard():
+        (execution,) = place.world.executions()
+    return _ask(deliver, "freeze", model=TRIPS, flight=execution["name"], seen=2)
+
+
+# ---- train, evaluate, register
+
+
+def _with_trips(place: Place) -> None:
+    """The catalog, and a clock that stands still: how long a training took is measured, not made."""
+    place.world.patch.setattr("perennial.training.run.time", SimpleNamespace(monotonic=lambda: 0.0))
+    trips.deploy(place.world)
+
+
+def _with_rows(place: Place, run: str) -> None:
+    _with_trips(place)
+    trips.drop(place.world, trips.trips(range(10)), "first")
+    trips.request(place.world, run)
+
+
+def _with_candidate(place: Place) -> None:
+    _with_rows(place, "r1")
+    assert train_handler() == 0
+
+
+def _without_label(place: Place) -> None:
+    _with_trips(place)
+    trips.drop(place.world, trips.trips(range(10), late=9.0), "one class")
+    trips.request(place.world, "r1")
+
+
+def _run(handler: Handler, model: str) -> Callable[[Place, Deliver], Any]:
+    return lambda place, deliver: deliver(handler, {"model": model, "run": "r1", "as_of": AT})
+
+
+# ---- deploy
+
+
+def roll_out(model: str, version: int, deliver: Deliver) -> dict[str, Any]:
+    """The workflow `rollout`: its steps and the fields it keeps, with its way back; the last answer."""
+    known: dict[str, Any] = {"model": model, "version": version, "lambda_version": None, "former": None}
+
+    def step(action: str, **more: Any) -> dict[str, Any]:
+        found: dict[str, Any] = deliver(DEPLOY, {"action": action, "as_of": AT} | known | more)
+        return found
+
+    try:
+        published = step("publish")
+        known |= {name: published[name] for name in ("lambda_version", "former")}
+        while not step("check")["active"]:
+            pass
+        for action in ("smoke", "shift", "verify"):
+            answer = step(action)
+    except PerennialError as error:
+        failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
+        answer = step("restore", failure=failure)
+    return answer
+
+
+def _two_versions(place: Place) -> None:
+    """Version 1 serves, version 2 is registered."""
+    for run in ("r1", "r2"):
+        leave(place.world.data, run)
+        REGISTER({"model": MODEL, "run": run, "as_of": AT})
+    roll_out(MODEL, 1, lambda handler, message: handler(message))
+
+
+def _spoiled(at: str) -> Callable[[Place], None]:
+    """The second version answers wrongly: at once, or once the alias points at it."""
+
+    def given(place: Place) -> None:
+        _two_versions(place)
+        state = place.functions.functions[f"perennial-dev-predict-{MODEL}"]
+        place.functions.answers = lambda version, payload: (
+            None if version == "3" and (at == "smoke" or state.alias == "3") else payload
+        )
+
+    return given
+
+
+# ---- the loop
+
+
+def _loop(place: Place, deliver: Deliver) -> list[Any]:
+    """Two files come one after the other, and what follows from each."""
+    answers: list[Any] = []
+    heard = 0
+    for name, days in (("first", range(10)), ("second", range(10, 20))):
+        with unheard():
+            message = place.world.drop(f"raw/trips/{name}.csv", trips.csv(trips.trips(days)))
+        answers.append(deliver(INGEST, message))
+        with unheard():
+            facts = place.world.facts(DATASET_VERSION_ACCEPTED)
+        # an event that was put twice is heard twice
+        for fact in facts[heard:]:
+            deliver(HEAR, {"action": "arrive", "detail": fact["detail"], "as_of": AT})
+        heard = len(facts)
+        with unheard():
+            flight = place.world.executions()[-1]
+        answers.append(_lifecycle(place, deliver, flight["input"]))
+    return answers
+
+
+def _lifecycle(place: Place, deliver: Deliver, given: dict[str, Any]) -> dict[str, Any]:
+    """The workflow `lifecycle` of a flight; the last answer."""
+    about = {"model": given["model"], "flight": given["flight"]}
+    look = {"ready": False, "seen": given["looks"]}
+    while not look["ready"]:
+        look = _ask(deliver, "freeze", **about, seen=look["seen"])
+    assert deliver(_train(place), look["request_key"]) == 0
+    run = {"model": given["model"], "run": look["run"], "as_of": AT}
+    deliver(EVALUATE, run)
+    registered = deliver(REGISTER, run)
+    if registered["passed"]:
+        assert roll_out(given["model"], registered["version"], deliver)["error"] is None
+    answer = _ask(deliver, "finish", **about, run=look["run"])
+    with unheard():
+        states = place.world.client("stepfunctions")
+        arn = f"{place.world.lifecycle.replace(':stateMachine:', ':execution:')}:{given['flight']}"
+        states.stop_execution(executionArn=arn)
+    return answer
+
+
+# ---- the ledger
+
+
+def _append(place: Place, deliver: Deliver) -> list[Any]:
+    def record(key: str) -> int:
+        at = datetime(2026, 3, 1, tzinfo=UTC)
+        return place.world.ledger.append("model/m", "trained", key=key, at=at, actor="test", evidence={"key": key})
+
+    return [deliver(record, key) for key in ("first", "second")]
+
+
+SCENARIOS: dict[str, Scenario] = {
+    "ledger": Scenario(lambda place: None, _append),
+    "ingest: accepted": _ingest(("raw/trips/a.csv", ONE_BAD_ROW)),
+    "ingest: refused": _ingest(("raw/trips/a.csv", b"at\n2024-01-01T08:00:00Z\n")),
+    "ingest: no dataset": _ingest(("raw/nobody/a.csv", GOOD)),
+    "ingest: two files": _ingest(("raw/trips/a.csv", GOOD), ("raw/trips/b.csv", ONE_BAD_ROW)),
+    "retrain: an arrival declined": Scenario(
+        lambda place: _committed(place, 1), lambda place, deliver: deliver(HEAR, _arrive(1))
+    ),
+    "retrain: an arrival starts": Scenario(
+        lambda place: _committed(place, 1, min_rows=50), lambda place, deliver: deliver(HEAR, _arrive(1))
+    ),
+    "retrain: a schedule starts": Scenario(
+        lambda place: _committed(place, 1), lambda place, deliver: deliver(HEAR, _scheduled(AT))
+    ),
+    "retrain: a schedule declined": Scenario(
+        lambda place: _committed(place, 0), lambda place, deliver: deliver(HEAR, _scheduled(AT))
+    ),
+    "retrain: a schedule during a flight": Scenario(
+        _in_the_air,
+        lambda place, deliver: deliver(HEAR, _scheduled(LATER)),
+    ),
+    "retrain: freeze": Scenario(_in_the_air, _freeze),
+    "retrain: finish": Scenario(_in_the_air, _ends(None)),
+    "retrain: finish failed": Scenario(_in_the_air, _ends({"Error": "States.Timeout", "Cause": "too slow"})),
+    "train": Scenario(
+        lambda place: _with_rows(place, "r1"),
+        lambda place, deliver: deliver(_train(place), "staging/r1/request.json"),
+    ),
+    "train: data at fault": Scenario(
+        _without_label, lambda place, deliver: deliver(_train(place), "staging/r1/request.json")
+    ),
+    "evaluate": Scenario(_with_candidate, _run(EVALUATE, TRIPS)),
+    "register: passed": Scenario(lambda place: leave(place.world.data, "r1"), _run(REGISTER, MODEL)),
+    "register: refused": Scenario(lambda place: leave(place.world.data, "r1", passed=False), _run(REGISTER, MODEL)),
+    "deploy: promoted": Scenario(_two_versions, lambda place, deliver: roll_out(MODEL, 2, deliver)),
+    "deploy: smoke fails": Scenario(_spoiled("smoke"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
+    "deploy: the alias fails": Scenario(_spoiled("alias"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
+    "loop": Scenario(_with_trips, _loop),
+}
