@@ -15,16 +15,16 @@ class Crash(BaseException):
 
 
 class Death:
-    """Dies at the `number`-th call, and then at every further one: what is dead makes no calls.
+    """Dies at the `number`-th call (of an operation), and then at every further one: what is dead makes no calls.
 
     `before-send`: the call never happened; `after-call`: it happened and nobody knows.
     """
 
-    def __init__(self, number: int, when: When) -> None:
-        self.left, self.when, self.happened = number, when, False
+    def __init__(self, number: int, when: When, operation: str = "") -> None:
+        self.left, self.when, self.operation, self.happened = number, when, operation, False
 
     def __call__(self, when: When, operation: str) -> None:
-        if when == self.when:
+        if when == self.when and operation.startswith(self.operation):
             self.left -= 1
         if self.left <= 0:
             self.happened = True
@@ -32,8 +32,8 @@ class Death:
 
 
 @contextmanager
-def crash_at(number: int, when: When) -> Iterator[Death]:
-    """Die at the `number`-th call of any service, and swallow the death."""
-    death = Death(number, when)
+def crash_at(number: int, when: When, operation: str = "") -> Iterator[Death]:
+    """Die at the `number`-th call of any service (or of one operation), and swallow the death."""
+    death = Death(number, when, operation)
     with suppress(Crash), heard_by(death):
         yield death
