@@ -180,6 +180,12 @@ def _freeze(place: Place, deliver: Deliver) -> Any:
     return _ask(deliver, "freeze", model=TRIPS, flight=execution["name"], seen=2)
 
 
+def _hand_over(place: Place, deliver: Deliver) -> Any:
+    with unheard():
+        (execution,) = place.world.executions()
+    return _ask(deliver, "hand-over", model=TRIPS, flight=execution["name"], leg=1, seen=2)
+
+
 # ---- train, evaluate, register
 
 
@@ -281,7 +287,7 @@ def _loop(place: Place, deliver: Deliver) -> list[Any]:
 def _lifecycle(place: Place, deliver: Deliver, given: dict[str, Any]) -> dict[str, Any]:
     """The workflow `lifecycle` of a flight; the last answer."""
     about = {"model": given["model"], "flight": given["flight"]}
-    look = {"ready": False, "seen": given["looks"]}
+    look = {"ready": False, "seen": given["seen"]}
     while not look["ready"]:
         look = _ask(deliver, "freeze", **about, seen=look["seen"])
     assert deliver(_train(place), look["request_key"]) == 0
@@ -332,6 +338,7 @@ SCENARIOS: dict[str, Scenario] = {
         lambda place, deliver: deliver(HEAR, _scheduled(LATER)),
     ),
     "retrain: freeze": Scenario(_in_the_air, _freeze),
+    "retrain: hand over": Scenario(_in_the_air, _hand_over),
     "retrain: finish": Scenario(_in_the_air, _ends(None)),
     "retrain: finish failed": Scenario(_in_the_air, _ends({"Error": "States.Timeout", "Cause": "too slow"})),
     "train": Scenario(

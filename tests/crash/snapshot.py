@@ -3,7 +3,8 @@
 Two runs in accounts of the same number agree byte for byte. What may differ all the same is left out here:
 
 - how often a key of S3 was written and an event was put: both happen at least once. The *contents* that a key ever had
-  are kept, so that a reader who came at a bad moment is not forgotten; of the events, which there are;
+  are kept, so that a reader who came at a bad moment is not forgotten (but `staging/` is read by the run alone, which
+  may start again); of the events, which there are;
 - times and ids that AWS gives: creation and event times, version ids of objects, revision ids of functions;
 - metrics and logs: they count attempts.
 """
@@ -66,7 +67,8 @@ def _objects(world: World) -> dict[str, list[str]]:
         for page in world.client("s3").get_paginator("list_object_versions").paginate(Bucket=bucket):
             for version in page.get("Versions", []):
                 key = f"{bucket}/{version['Key']}"
-                ever[key].add(version["ETag"])
+                if not version["Key"].startswith("staging/"):
+                    ever[key].add(version["ETag"])
                 if version["IsLatest"]:
                     there[key] = version["ETag"]
         found |= {key: [now, *sorted(ever[key] - {now})] for key, now in there.items()}
