@@ -26,7 +26,7 @@ from infra.lock import ROOT
 CACHE = ROOT / ".perennial" / "synth"
 SOURCES = ("infra", "functions", "layers", "cdk.json", "pyproject.toml", "requirements.lock")
 # The local cloud runs assemblies, the app does not know it; the catalog is hashed where it is.
-NOT_SYNTHESIZED = (ROOT / "infra" / "local", ROOT / "infra" / "catalog")
+NOT_SYNTHESIZED = (ROOT / "infra" / "local", ROOT / "infra" / "catalog", ROOT / "infra" / "examples")
 
 _ATTEMPTS = 4
 _KEPT = 10
