@@ -53,10 +53,11 @@ class Train(Strict):
 
 
 class Predict(Strict):
-    """Size of one predict function."""
+    """Size of one predict function, and how many of its newest Lambda versions are kept (never fewer than serve)."""
 
     memory_mib: int = Field(ge=256, le=10240)
     timeout_seconds: int = Field(ge=1, le=29)
+    kept_versions: int = Field(default=10, ge=2, le=100)
 
 
 class Api(Strict):

@@ -28,7 +28,12 @@ from perennial.serving.service import open_service
 from perennial.storage.translate import client
 from tests.crash.calls import unheard
 
-PATH = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)/(?P<rest>.+)")
+PATH = re.compile(r"/2015-03-31/functions/(?P<name>[^/]+)(?:/(?P<rest>.+))?")
+CONFIGURATION: dict[str, Any] = {
+    "Runtime": "python3.13",
+    "MemorySize": 1024,
+    "Layers": [{"Arn": "arn:aws:lambda:eu-west-1:123456789012:layer:perennial-dev-predict:1", "CodeSize": 900}],
+}
 
 
 class Refusal(Exception):
@@ -53,14 +58,22 @@ def bootstrap() -> bytes:
 
 @dataclass
 class FunctionState:
-    """A function: `pending` counts the answers for which its last version is still Pending and updates are refused."""
+    """A function: `pending` counts the answers for which its last version is still Pending and updates are refused.
+
+    `configurations` are those of published versions, where they are not what `$LATEST` has at first; `held` are the
+    versions that aliases of somebody else name.
+    """
 
     code: bytes = field(default_factory=bootstrap)
     revision: str = field(default_factory=lambda: str(uuid4()))
     versions: dict[str, bytes] = field(default_factory=dict)
+    configuration: dict[str, Any] = field(default_factory=lambda: dict(CONFIGURATION))
+    configurations: dict[str, dict[str, Any]] = field(default_factory=dict)
+    published: int = 1
     alias: str = "1"
     alias_revision: str = field(default_factory=lambda: str(uuid4()))
     weights: dict[str, float] = field(default_factory=dict)
+    held: set[str] = field(default_factory=set)
     pending: int = 0
     broken: str | None = None
 
@@ -107,7 +120,8 @@ class LambdaApi:
         try:
             if match["name"] not in self.functions:
                 raise Refusal(404, "ResourceNotFoundException", f"Function not found: {match['name']}")
-            status, value = self._route(f"{request.method} {match['rest']}", match["name"], query, body, headers)
+            what = f"{request.method} {match['rest'] or 'function'}"
+            status, value = self._route(what, match["name"], query, body, headers)
         except Refusal as refusal:
             headers["x-amzn-errortype"] = refusal.code
             status, value = refusal.status, {"Type": "User", "Message": str(refusal)}
@@ -124,6 +138,10 @@ class LambdaApi:
             return 200, self._update(state, body)
         if what == "POST versions":
             return 201, self._publish(state, body)
+        if what == "GET versions":
+            return 200, self._list(state, query.get("Marker"))
+        if what == "DELETE function":
+            return 204, self._delete(state, query["Qualifier"])
         if what == "GET aliases/live":
             return 200, self._alias(state)
         if what == "PUT aliases/live":
@@ -144,6 +162,7 @@ class LambdaApi:
             "RevisionId": state.revision,
             "State": "Pending" if waiting and not latest else "Active",
             "LastUpdateStatus": "InProgress" if waiting and latest else "Successful",
+            **(state.configuration if latest else state.configurations.get(version, CONFIGURATION)),
         }
         if state.broken and newest and not latest:
             found |= {"State": "Failed", "StateReason": state.broken}
@@ -169,13 +188,29 @@ class LambdaApi:
         if body.get("CodeSha256") not in (None, digest(state.code)):
             raise Refusal(400, "InvalidParameterValueException", "CodeSHA256 does not match")
         newest = max(state.versions, key=int)
-        if state.versions[newest] == state.code:
+        configuration = state.configurations.get(newest, CONFIGURATION)
+        if (state.versions[newest], configuration) == (state.code, state.configuration):
             return self._configuration(state, newest)
         return self._add_version(state)
 
+    def _list(self, state: FunctionState, marker: str | None) -> dict[str, Any]:
+        """Two to a page, `$LATEST` first."""
+        start, known = int(marker or 0), ["$LATEST", *sorted(state.versions, key=int)]
+        page = {"Versions": [{"Version": version} for version in known[start : start + 2]]}
+        return page | ({"NextMarker": str(start + 2)} if start + 2 < len(known) else {})
+
+    def _delete(self, state: FunctionState, version: str) -> dict[str, Any]:
+        if version not in state.versions:
+            raise Refusal(404, "ResourceNotFoundException", f"Function not found: {version}")
+        if version in (state.alias, *state.weights, *state.held):
+            raise Refusal(409, "ResourceConflictException", "Unable to delete version because aliases reference it")
+        del state.versions[version]
+        return {}
+
     def _add_version(self, state: FunctionState) -> dict[str, Any]:
-        version = str(int(max(state.versions, key=int)) + 1)
-        state.versions[version] = state.code
+        state.published = 1 + max(state.published, *map(int, state.versions))
+        version = str(state.published)
+        state.versions[version], state.configurations[version] = state.code, dict(state.configuration)
         state.pending = self.published_pending
         return self._configuration(state, version)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.ledger import Ledger
-from perennial.registry import Registry
+from perennial.registry import ModelVersion, Registry
 from perennial.rollout.rollout import Rollout
 from perennial.rollout.steps import step
 from perennial.settings import DeploySettings
@@ -20,15 +20,18 @@ def run(message: DeployInput) -> DeployOutput:
     settings = DeploySettings.from_environment()
     items = Items(settings.registry_table)
     registry = Registry(items)
-    rollout = Rollout(
-        version=registry.get(message.model, message.version),
-        function=Function(f"{settings.predict_prefix}{message.model}"),
-        data=Objects(settings.data_bucket),
-        registry=registry,
-        ledger=Ledger(Objects(settings.ledger_bucket), items),
-        bus=Bus(settings.bus),
-    )
-    return step(message, rollout)
+
+    def rollout_of(version: ModelVersion) -> Rollout:
+        return Rollout(
+            version=version,
+            function=Function(f"{settings.predict_prefix}{version.model}"),
+            data=Objects(settings.data_bucket),
+            registry=registry,
+            ledger=Ledger(Objects(settings.ledger_bucket), items),
+            bus=Bus(settings.bus),
+        )
+
+    return step(message, registry, rollout_of, settings.kept_versions)
 
 
 lambda_handler = stage("deploy", DeployInput, run)

@@ -58,12 +58,17 @@ class Shared:
             "catalog_key": memory.catalog_asset.s3_object_key,
             "glue_database": environment.glue_database,
             "predict_prefix": environment.predict_prefix,
+            "kept_versions": str(environment.predict.kept_versions),
             "lifecycle_workflow": self.workflow_arn("lifecycle"),
         }
 
     def workflow_arn(self, workflow: str) -> str:
         """ARN of a state machine by its name, for the stages that the machine itself calls."""
         return self._arn("states", "stateMachine", self.environment.resource(workflow))
+
+    def executions_arn(self, workflow: str) -> str:
+        """ARN of the executions of a state machine by its name: theirs are made as they start."""
+        return self._arn("states", "execution", f"{self.environment.resource(workflow)}:*")
 
     def predict_arn(self, qualifier: str = "") -> str:
         """ARN of the predict functions of all models: by prefix, since a policy holds only some dozens of names."""

@@ -41,7 +41,7 @@ class LoopStack(Stack):
         register = Register(self, shared)
         deploy = Deploy(self, shared)
 
-        rollout = RolloutWorkflow(self, shared, stage=deploy)
+        rollout = RolloutWorkflow(self, shared, stage=deploy, dead_letters=letters)
         workflows = {
             "ingest": IngestWorkflow(self, shared, stage=ingest, dead_letters=letters).machine,
             "lifecycle": LifecycleWorkflow(

@@ -50,6 +50,10 @@ class Deploy(StageFunction):
         shared.share_ledger(self.role)
         shared.memory.bus.grant_put_events_to(self.role)
         self._publish(shared)
+        # whether the rollout that ran last is over
+        executions = shared.executions_arn("rollout")
+        allow(self.role, ["states:DescribeExecution"], [executions])
+        acknowledge_wildcard(self.role, "Executions of one machine; their names are made as they start.", executions)
 
     def _publish(self, shared: Shared) -> None:
         functions, versions = shared.predict_arn(), shared.predict_arn(":*")

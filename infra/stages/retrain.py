@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from aws_cdk import ArnFormat, Duration
+from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_iam as iam
@@ -50,12 +50,7 @@ class Retrain(StageFunction):
     def _start_lifecycle(self, shared: Shared) -> None:
         # by name: the machine's definition names this function, so neither can wait for the other
         allow(self.role, ["states:StartExecution"], [shared.workflow_arn("lifecycle")])
-        executions = shared.stack.format_arn(
-            service="states",
-            resource="execution",
-            resource_name=f"{shared.environment.resource('lifecycle')}:*",
-            arn_format=ArnFormat.COLON_RESOURCE_NAME,
-        )
+        executions = shared.executions_arn("lifecycle")
         allow(self.role, ["states:DescribeExecution"], [executions])
         acknowledge_wildcard(self.role, "Executions of one machine; their names are made as they start.", executions)
 

@@ -135,6 +135,7 @@ def world_in(account: Account) -> Iterator[World]:
             LIFECYCLE_WORKFLOW=lifecycle,
             GLUE_DATABASE=_glue(account, f"perennial_{ENVIRONMENT}"),
             PREDICT_PREFIX=f"perennial-{ENVIRONMENT}-predict-",
+            KEPT_VERSIONS="10",
             POWERTOOLS_SERVICE_NAME="test",
             POWERTOOLS_METRICS_NAMESPACE="Perennial",
         )

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +18,14 @@ from perennial.errors import (
     PublishPending,
     SmokeFailed,
     VersionRefused,
+    VersionsKept,
     VersionUnknown,
 )
 from perennial.registry import Registry
 from perennial.registry.registration import register
 from perennial.stage import InputInvalid
 from tests.functions.conftest import World
-from tests.lambda_api import FunctionState, LambdaApi
+from tests.lambda_api import CONFIGURATION, FunctionState, LambdaApi
 from tests.runs import leave
 from tests.unit.governance.test_ledger import AT
 from tests.unit.serving.bundles import MODEL
@@ -55,7 +57,7 @@ def registered(world: World, run: str = "r1", *, passed: bool = True, auc: float
     return register(MODEL, run, AT, world.data, Registry(world.registry)).version
 
 
-def roll_out(version: int) -> dict[str, Any]:
+def roll_out(version: int | str) -> dict[str, Any]:
     """The workflow `rollout`: its steps and the fields it keeps, with its retries and its way back."""
     known: dict[str, Any] = {"model": MODEL, "version": version, "lambda_version": None, "former": None}
 
@@ -70,11 +72,15 @@ def roll_out(version: int) -> dict[str, Any]:
 
     try:
         published = step("publish")
-        known |= {name: published[name] for name in ("lambda_version", "former")}
+        known |= {name: published[name] for name in ("version", "lambda_version", "former")}
+        if published["lambda_version"] is None:
+            return published
         while not step("check")["active"]:
             pass
         for action in ("smoke", "shift", "verify"):
             result = step(action)
+        with suppress(VersionsKept):
+            result = step("prune")
     except PerennialError as error:
         failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
         result = step("restore", failure=failure)
@@ -94,6 +100,10 @@ def test_a_rollout_makes_the_version_serve(world: World, function: FunctionState
     assert found is not None
     assert (found.version, found.state, found.lambda_version) == (1, "deployed", "2")
     assert found.code_sha256
+    assert (found.layers, found.runtime) == ([layer["Arn"] for layer in CONFIGURATION["Layers"]], "python3.13")
+    (record,) = world.ledger.read(f"model/{MODEL}")
+    carried = {name: record.evidence[name] for name in ("lambda_version", "code_sha256", "layers", "runtime")}
+    assert carried == {name: getattr(found, name) for name in carried}
     assert world.ledger_facts(f"model/{MODEL}") == ["deployed"]
     (fact,) = world.facts("Rollout Promoted")
     assert (fact["detail"]["version"], fact["detail"]["former"]) == (1, None)

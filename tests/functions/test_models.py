@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from functions.models.handler import lambda_handler
-from perennial.registry import Registry
+from perennial.registry import Carrier, Registry
 from perennial.serving.bundle import manifest, zip_bundle
 from tests.functions.conftest import World
 from tests.lambda_api import FunctionState, LambdaApi
@@ -61,7 +61,7 @@ def deployed(world: World, function: FunctionState) -> FunctionState:
         if number > 1:
             code = zip_bundle({**files, "manifest.json": manifest(MODEL, number, files)})
             function.versions[str(number + 5)] = code
-            registry.published(MODEL, number, str(number + 5), "digest")
+            registry.published(MODEL, number, Carrier(lambda_version=str(number + 5), code_sha256="digest"))
             registry.set_champion(MODEL, number, number - 1 if number > 2 else None, at=AT, why="test")
     function.alias = "8"
     return function
@@ -197,6 +197,19 @@ def test_a_version_that_lambda_no_longer_keeps_is_404(world: World, deployed: Fu
     status, found = ask(f"/v2/models/{MODEL}/versions/2/infer", "POST")
     assert status == 404
     assert "is no longer deployed" in found["error"]
+
+
+def test_a_version_that_is_no_longer_kept_is_404_and_says_what_to_do(world: World, deployed: FunctionState) -> None:
+    Registry(world.registry).retired(MODEL, 2, "7")
+    for path, method in (("", "GET"), ("/ready", "GET"), ("/infer", "POST")):
+        status, found = ask(f"/v2/models/{MODEL}/versions/2{path}", method)
+        assert status == 404
+        assert found["error"] == (
+            f"version 2 of model {MODEL!r} is no longer kept warm: it has to be deployed again to be asked"
+        )
+    assert ask(f"/v2/models/{MODEL}")[1]["versions"] == ["3"]
+    told = {one["version"]: one["deployed"] for one in ask(f"/v2/models/{MODEL}/versions")[1]["versions"]}
+    assert told == {"1": False, "2": False, "3": True}
 
 
 def test_a_version_that_breaks_is_502_and_says_how(deployed: FunctionState, api: LambdaApi) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from perennial.errors import Retriable, fault_of
-from tests.infra.conftest import App, text
+from tests.infra.conftest import MODELS, App, text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 WORKFLOWS = ("ingest", "lifecycle", "promotion", "rollout")
@@ -67,7 +67,7 @@ def test_every_retry_names_its_errors(app: App) -> None:
 def test_retries_wait_no_longer_than_argued(app: App) -> None:
     """Totals as infra/workflows/steps.py argues them, without jitter (which only shortens)."""
     argued = {"Lambda.ServiceException": 122, "StorageUnavailable": 155, "ECS.AmazonECSException": 310}
-    argued |= {"StepFunctions.ServiceException": 35, "PublishPending": 195}
+    argued |= {"StepFunctions.ServiceException": 35, "PublishPending": 195, "RolloutRunning": 1635}
     for name, state in tasks(app):
         for retry in state["Retry"]:
             waits = [
@@ -86,7 +86,7 @@ def test_a_training_that_ran_is_never_run_again(app: App) -> None:
 def test_every_failure_is_explained_before_the_execution_fails(app: App, workflow: str, explains: str) -> None:
     states = definition(app, workflow)["States"]
     for name, state in states.items():
-        if state["Type"] == "Task" and name != explains:
+        if state["Type"] == "Task" and name not in (explains, "Prune"):
             caught = [(catch["ErrorEquals"], catch["Next"], catch["ResultPath"]) for catch in state["Catch"]]
             assert caught[-1] == (["States.ALL"], explains, "$.failure"), name
     assert states[states[explains]["Next"]]["Type"] == "Fail"
@@ -150,6 +150,14 @@ def test_an_execution_of_lifecycle_ends_before_five_thousand_events(app: App) ->
     assert worst < 5000
 
 
+def test_a_version_serves_whatever_becomes_of_old_ones(app: App) -> None:
+    states = definition(app, "rollout")["States"]
+    assert states["Verify"]["Next"] == "Prune"
+    [caught] = states["Prune"]["Catch"]
+    assert (caught["ErrorEquals"], caught["Next"], states["Prune"]["Next"]) == (["States.ALL"], "Done", "Done")
+    assert states["Done"]["Type"] == "Succeed"
+
+
 def test_the_training_task_gets_its_request(app: App) -> None:
     override = definition(app, "lifecycle")["States"]["Train"]["Parameters"]["Overrides"]["ContainerOverrides"]
     assert override == [{"Name": "train", "Environment": [{"Name": "RUN_REQUEST", "Value.$": "$.look.request_key"}]}]
@@ -168,3 +176,23 @@ def test_an_ingestion_starts_with_the_whole_event_of_an_object_under_raw(app: Ap
     assert rule["EventPattern"]["detail-type"] == ["Object Created"]
     assert rule["EventPattern"]["detail"]["object"] == {"key": [{"prefix": "raw/"}]}
     assert not {"Input", "InputPath", "InputTransformer"} & rule["Targets"][0].keys()
+
+
+def test_a_deployment_of_the_functions_asks_for_a_rollout_of_each_champion(app: App) -> None:
+    machine = app.one("AWS::StepFunctions::StateMachine", StateMachineName="perennial-dev-rollout")
+    for model in MODELS:
+        rule = app.one("AWS::Events::Rule", Name=f"perennial-dev-rollout-{model}").props
+        assert "EventBusName" not in rule  # CloudFormation tells the default bus
+        pattern = rule["EventPattern"]
+        assert (pattern["source"], pattern["detail-type"]) == (
+            ["aws.cloudformation"],
+            ["CloudFormation Stack Status Change"],
+        )
+        [stack] = pattern["detail"]["stack-id"]
+        assert text(stack["prefix"]).endswith(":stack/perennial-dev-serving/")
+        assert {"CREATE_COMPLETE", "UPDATE_COMPLETE"} < set(pattern["detail"]["status-details"]["status"])
+        [target] = rule["Targets"]
+        assert target["Arn"] == {"Ref": machine.id}
+        assert json.loads(target["Input"]) == {"model": model, "version": "champion"}
+        assert target["DeadLetterConfig"]
+        assert set(target["RetryPolicy"]) == {"MaximumEventAgeInSeconds", "MaximumRetryAttempts"}

@@ -314,6 +314,12 @@ class TestLifecycle:
         name = create(cloud, ECHO, Publish=True)
         client.create_alias(FunctionName=name, Name="live", FunctionVersion="1")
         assert error(client.delete_function, FunctionName=name, Qualifier="1") == ("ResourceConflictException", 409)
+        client.update_function_configuration(FunctionName=name, Timeout=7)
+        client.get_waiter("function_updated_v2").wait(FunctionName=name, WaiterConfig={"Delay": 0.1})
+        assert client.publish_version(FunctionName=name)["Version"] == "2"
+        weights = {"AdditionalVersionWeights": {"1": 0.1}}
+        client.update_alias(FunctionName=name, Name="live", FunctionVersion="2", RoutingConfig=weights)
+        assert error(client.delete_function, FunctionName=name, Qualifier="1") == ("ResourceConflictException", 409)
         client.delete_alias(FunctionName=name, Name="live")
         client.delete_function(FunctionName=name, Qualifier="1")
         assert error(client.invoke, FunctionName=name, Qualifier="1") == ("ResourceNotFoundException", 404)

@@ -214,6 +214,6 @@ class Functions:
             users = [alias.name for alias in function.aliases.values() if number in (alias.version, *alias.weights)]
             if users:
                 raise Conflict(
-                    f"Version {number} of the function is in use by these aliases: {', '.join(sorted(users))}"
+                    f"Unable to delete version because the following aliases reference it: [{', '.join(sorted(users))}]"
                 )
             return function.versions.pop(number)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from perennial.errors import ConditionFailed, VersionUnknown
-from perennial.registry import ModelVersion, Registry
+from perennial.registry import Carrier, ModelVersion, Registry
 from perennial.storage.items import Items
 from tests.aws import fresh_account
 
@@ -39,7 +39,7 @@ def test_versions_are_numbered_in_the_order_of_their_claims(registry: Registry) 
 
 def test_a_run_has_one_version_however_often_it_registers(registry: Registry) -> None:
     first = register(registry, "a")
-    registry.published(MODEL, 1, "7", "digest")
+    registry.published(MODEL, 1, Carrier(lambda_version="7", code_sha256="digest"))
     assert register(registry, "a").version == first.version
     # the repeat has not undone what happened since
     assert registry.get(MODEL, 1).lambda_version == "7"

@@ -93,6 +93,14 @@ class BundleInvalid(Refused):
     """A model bundle does not match its manifest, or holds what it may not hold."""
 
 
+class RolloutRunning(Retriable):
+    """Another rollout of this model is running: they take turns."""
+
+
+class VersionsKept(PerennialError):
+    """Old Lambda versions could not be deleted; the next rollout tries again."""
+
+
 class PublishPending(Retriable):
     """Lambda is still preparing the published version."""
 

@@ -201,24 +201,34 @@ class RegisterOutput(Message):
 
 
 class DeployInput(Message):
-    """One step of a rollout. `lambda_version` is known after publish; `former` is what the alias pointed at before."""
+    """One step of a rollout. `lambda_version` is known after publish; `former` is what the alias pointed at before.
 
-    action: Literal["publish", "check", "smoke", "shift", "verify", "restore"]
+    Version `champion` is rolled out again when its function's configuration changed since. `execution` is the ARN of
+    the rollout's own, so that rollouts of one model take turns.
+    """
+
+    action: Literal["publish", "check", "smoke", "shift", "verify", "restore", "prune"]
     model: str
-    version: int
+    version: int | Literal["champion"]
     as_of: datetime
+    execution: str | None = None
     lambda_version: str | None = None
     former: str | None = None
     failure: dict[str, Any] | None = None
 
 
 class DeployOutput(Message):
-    """Where the rollout stands; passed on to the next step."""
+    """Where the rollout stands; passed on to the next step.
+
+    Without a `lambda_version` after publish there is nothing to do; `version` is None when nothing ever served.
+    `deleted` are the Lambda versions that prune has deleted.
+    """
 
     model: str
-    version: int
+    version: int | None
     lambda_version: str | None = None
     former: str | None = None
     active: bool = False
+    deleted: list[str] = []
     error: str | None = None
     cause: str | None = None

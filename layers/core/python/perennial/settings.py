@@ -83,11 +83,15 @@ class RegisterSettings(CatalogSettings, LedgerSettings):
 
 
 class DeploySettings(LedgerSettings):
-    """Stage deploy; `predict_prefix` + model name is the function that serves the model."""
+    """Stage deploy; `predict_prefix` + model name is the function that serves the model.
+
+    `kept_versions` of its newest Lambda versions are kept.
+    """
 
     data_bucket: str
     bus: str
     predict_prefix: str
+    kept_versions: int
 
 
 class ModelsSettings(CatalogSettings):

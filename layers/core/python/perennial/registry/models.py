@@ -41,12 +41,25 @@ class Origin(_Entry):
     at: Instant
 
 
+class Carrier(_Entry):
+    """A published Lambda version that carries a model version, and what identifies the code that it runs.
+
+    `code_sha256` as Lambda gives it (base64), `layers` as ARNs of layer versions, `runtime` as Lambda calls it.
+    """
+
+    lambda_version: str
+    code_sha256: str
+    layers: list[str] = Field(default=[])
+    runtime: str | None = None
+
+
 class ModelVersion(_Entry):
     """An immutable model version; only its state and what Lambda made of it change.
 
     `registering`: numbered, its directory is being written (it is shown nowhere). `registered`: may be deployed.
     `refused`: failed its gates, never deployable. `deployed`: the champion. `sha256` is the digest of manifest.json.
-    `lambda_version` and `code_sha256` (as Lambda gives it: base64) are known once it was published.
+    What it last ran as (Carrier) is known once it was published; its `lambda_version` only for as long as Lambda keeps
+    that one.
     """
 
     model: str
@@ -61,6 +74,8 @@ class ModelVersion(_Entry):
     promoted_from: Origin | None = None
     lambda_version: str | None = None
     code_sha256: str | None = None
+    layers: list[str] = Field(default=[])
+    runtime: str | None = None
     at: Instant
 
     def to_item(self) -> dict[str, Any]:
@@ -69,12 +84,16 @@ class ModelVersion(_Entry):
 
 
 class Champion(_Entry):
-    """One change of what serves: `version` (None: nothing) in place of `former`; `seq` counts a model's changes."""
+    """One change of what serves: `version` (None: nothing) in place of `former`; `seq` counts a model's changes.
+
+    `lambda_version` carried it when it became champion; since then it may have been rolled out again on another one.
+    """
 
     model: str
     seq: int
     version: int | None = None
     former: int | None = None
+    lambda_version: str | None = None
     at: Instant
     why: str = ""
 

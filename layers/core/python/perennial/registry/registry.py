@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from perennial.errors import ConditionFailed, StorageUnavailable, VersionUnknown
-from perennial.registry.models import Champion, ModelVersion, model_pk, version_prefix, version_sk
+from perennial.registry.models import Carrier, Champion, ModelVersion, model_pk, version_prefix, version_sk
 from perennial.storage.items import ABSENT, Items
 
 CHAMPION = "ALIAS#champion"
@@ -92,13 +92,26 @@ class Registry:
         found = (ModelVersion.model_validate(item) for item in self.items.query(model_pk(model), "VERSION#"))
         return [version for version in found if version.state != "registering"]
 
-    def published(self, model: str, version: int, lambda_version: str, code_sha256: str) -> None:
+    def published(self, model: str, version: int, carrier: Carrier) -> None:
         """Note which published Lambda version carries this model version. Raises VersionUnknown."""
-        changes = {"lambda_version": lambda_version, "code_sha256": code_sha256}
         try:
-            self.items.update(model_pk(model), version_sk(version), changes, "attribute_exists(pk)")
+            self.items.update(model_pk(model), version_sk(version), carrier.model_dump(), "attribute_exists(pk)")
         except ConditionFailed as error:
             raise VersionUnknown(f"model {model} has no version {version}") from error
+
+    def retired(self, model: str, version: int, lambda_version: str) -> None:
+        """Note that this Lambda version is about to be deleted; what else is known of it stays.
+
+        Raises ConditionFailed when it does not carry the version (any more), or the version is the champion.
+        """
+        self.items.update(
+            model_pk(model),
+            version_sk(version),
+            {"lambda_version": None},
+            "lambda_version = :carried AND #state <> :deployed",
+            {":carried": lambda_version, ":deployed": "deployed"},
+            {"#state": "state"},
+        )
 
     # ---- the champion
 
@@ -132,20 +145,20 @@ class Registry:
         *,
         at: datetime,
         why: str,
-        published: tuple[str, str] | None = None,
+        carrier: Carrier | None = None,
     ) -> Champion:
         """Let `version` (None: nothing) serve in place of `former`; nothing happens when it serves already.
 
-        Alias, history and the states of both versions change in one transaction, and so does what is `published` of the
-        new one: the Lambda version that carries it, and its code_sha256. The history's times never run backwards, so
-        that `champion_at` has one answer: a change that claims to be older than the last one counts from the last one
-        on. Raises ConditionFailed when something other than `former` serves, or `version` may not.
+        Alias, history and the states of both versions change in one transaction, and so does the `carrier` of the new
+        one. A champion that serves already may get another carrier. The history's times never run backwards, so that
+        `champion_at` has one answer: a change that claims to be older than the last one counts from the last one on.
+        Raises ConditionFailed when something other than `former` serves, or `version` may not.
         """
         current = self.champion_entry(model)
         serving = current.version if current else None
         if current is not None and serving == version:
-            if version is not None and published is not None:
-                self.published(model, version, *published)
+            if version is not None and carrier is not None:
+                self.published(model, version, carrier)
             return current
         if serving != former:
             raise ConditionFailed(f"model {model}: version {serving} serves, not {former}")
@@ -154,6 +167,7 @@ class Registry:
             seq=(current.seq if current else 0) + 1,
             version=version,
             former=former,
+            lambda_version=carrier.lambda_version if carrier else None,
             at=max(at, current.at) if current else at,
             why=why,
         )
@@ -164,7 +178,7 @@ class Registry:
             self.items.put_action({**item, "sk": f"{HISTORY}{entry.seq:08d}"}, ABSENT),
         ]
         if version is not None:
-            carried = dict(zip(("lambda_version", "code_sha256"), published or (), strict=False))
+            carried = carrier.model_dump() if carrier else {}
             actions.append(self._change(model, version, {"state": "deployed", **carried}))
         if former is not None:
             actions.append(self._change(model, former, {"state": "registered"}))

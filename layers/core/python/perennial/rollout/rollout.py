@@ -1,7 +1,7 @@
 """The steps of a rollout. Each may be repeated, and finishes what a crash left.
 
-What serves is committed by one registry transaction, in `verify`: before it, `restore` puts the alias back; after it,
-the version serves, whatever happens to the record of it.
+What serves is committed by one registry write, in `verify`: before it, `restore` puts the alias back; after it, the
+version serves, whatever happens to the record of it.
 """
 
 from __future__ import annotations
@@ -10,17 +10,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial.errors import AliasMoved, ConditionFailed, PublishFailed, PublishPending, SmokeFailed
+from perennial.errors import AliasMoved, ConditionFailed, ModelUnknown, PublishFailed, PublishPending, SmokeFailed
 from perennial.events import ROLLOUT_PROMOTED, ROLLOUT_ROLLED_BACK, RolloutEnded
 from perennial.governance.failures import Failure
 from perennial.governance.ledger import Ledger
 from perennial.governance.records import Fact
-from perennial.registry import ModelVersion, Registry
+from perennial.registry import Carrier, ModelVersion, Registry
 from perennial.rollout.code import code_of
 from perennial.rollout.golden import Golden, check_answer, request_event
 from perennial.serving.signature import parse_signature
 from perennial.storage.bus import Bus
-from perennial.storage.functions import LATEST, Answer, Function
+from perennial.storage.functions import LATEST, Answer, Configuration, Function
 from perennial.storage.objects import Objects
 
 ALIAS = "live"
@@ -51,8 +51,41 @@ class Rollout:
 
         Raises VersionRefused, BundleInvalid, ModelUnknown (no such function), PublishPending while Lambda is busy.
         """
+        alias, published = self.function.alias(ALIAS), self._publish()
+        return Published(published, self._former(alias.version, published))
+
+    def publish_again(self) -> Published | None:
+        """Publish the champion anew, if layers or configuration of its function changed since; else None.
+
+        Raises AliasMoved when the alias does not point at the champion: a deployment of the template never resets what
+        somebody did to it. For the rest as `publish`.
+        """
+        served, alias = self._served(), self.function.alias(ALIAS)
+        if served is not None and served.settings == self.function.configuration(LATEST).settings:
+            return None
+        published = self._publish()
+        if served is None:  # the function was made anew
+            return Published(published, alias.version)
+        if alias.version not in (served.version, published):
+            raise AliasMoved(
+                f"{self.function.name}:{ALIAS} is at version {alias.version}, not at the champion's, {served.version}"
+            )
+        return Published(published, served.version)
+
+    def _served(self) -> Configuration | None:
+        """What the registry says that carries this version; None when Lambda has no such thing."""
+        if self.version.lambda_version is None:
+            return None
+        try:
+            found = self.function.configuration(self.version.lambda_version)
+        except ModelUnknown:
+            return None
+        return found if found.code_sha256 == self.version.code_sha256 else None
+
+    def _publish(self) -> str:
+        """The published version of this version's code under the configuration of today."""
         code = code_of(self.version, self.data)
-        alias, latest = self.function.alias(ALIAS), self.function.configuration(LATEST)
+        latest = self.function.configuration(LATEST)
         if latest.code_sha256 == code.sha256:
             published = self.function.publish(code.sha256)
         else:
@@ -62,7 +95,7 @@ class Rollout:
                 published = self.function.update_code(self.data.bucket, key, latest.revision)
             except ConditionFailed as error:
                 raise PublishPending(str(error)) from error
-        return Published(published.version, self._former(alias.version, published.version))
+        return published.version
 
     def check(self, lambda_version: str) -> bool:
         """Whether the published version can be called. Raises PublishFailed when it never will."""
@@ -89,7 +122,10 @@ class Rollout:
             raise PublishPending(
                 f"{self.function.name}:{ALIAS} answers with version {answer.executed_version}, not {lambda_version}"
             )
-        code_sha256 = self.function.configuration(lambda_version).code_sha256
+        found = self.function.configuration(lambda_version)
+        carrier = Carrier(
+            lambda_version=lambda_version, code_sha256=found.code_sha256, layers=found.layers, runtime=found.runtime
+        )
         model, version = self.version.model, self.version.version
         current = self.registry.champion_entry(model)
         try:
@@ -99,14 +135,16 @@ class Rollout:
                 current.version if current else None,
                 at=at,
                 why=f"rollout of version {version}",
-                published=(lambda_version, code_sha256),
+                carrier=carrier,
             )
         except ConditionFailed as error:
             raise AliasMoved(str(error)) from error
         reason = f"answers the golden rows as Lambda version {lambda_version}"
-        evidence = {"lambda_version": lambda_version, "code_sha256": code_sha256, "sha256": self.version.sha256}
-        self._record("deployed", f"{entry.seq}/{lambda_version}", evidence | {"reason": reason}, entry.former, at)
-        self._announce(ROLLOUT_PROMOTED, entry.former, reason, at)
+        # rolled out again, the champion followed itself
+        former = entry.former if entry.lambda_version == lambda_version else version
+        evidence = {**carrier.model_dump(), "sha256": self.version.sha256, "reason": reason}
+        self._record("deployed", f"{entry.seq}/{lambda_version}", evidence, former, at)
+        self._announce(ROLLOUT_PROMOTED, former, reason, at)
 
     def restore(self, lambda_version: str | None, former: str | None, failure: Failure, at: datetime) -> Failure:
         """Point the alias back at the former version and record why; what the execution fails with.

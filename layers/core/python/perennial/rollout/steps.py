@@ -2,23 +2,62 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.failures import explain
+from perennial.registry import ModelVersion, Registry
+from perennial.rollout.retention import prune
 from perennial.rollout.rollout import Rollout
+from perennial.rollout.turn import Turn
 from perennial.stage import InputInvalid
 
 
-def step(message: DeployInput, rollout: Rollout) -> DeployOutput:
-    """Take one step of a rollout. Raises InputInvalid when a step comes before `publish`."""
+def step(
+    message: DeployInput, registry: Registry, rollout_of: Callable[[ModelVersion], Rollout], kept_versions: int
+) -> DeployOutput:
+    """Take one step of a rollout. Raises InputInvalid when a step comes before `publish`, which takes the turn."""
+    if message.action == "publish":
+        if message.execution is None:
+            raise InputInvalid("stage deploy: action publish needs execution, the ARN of the rollout's own")
+        Turn(registry.items).take(message.model, message.execution)
+    version = _asked(message, registry)
+    if version is None:
+        return DeployOutput(model=message.model, version=None, **_failure(message))
+    rollout = rollout_of(version)
     known = DeployOutput(
-        model=message.model, version=message.version, lambda_version=message.lambda_version, former=message.former
+        model=message.model, version=version.version, lambda_version=message.lambda_version, former=message.former
     )
     if message.action == "publish":
-        published = rollout.publish()
+        published = rollout.publish_again() if message.version == "champion" else rollout.publish()
+        if published is None:
+            return known
         return known.model_copy(update={"lambda_version": published.lambda_version, "former": published.former})
     if message.action == "restore":
         failed = rollout.restore(message.lambda_version, message.former, explain(message.failure or {}), message.as_of)
         return known.model_copy(update={"error": failed.error, "cause": failed.cause})
+    if message.action == "prune":
+        deleted = prune(message.model, rollout.function, registry, kept_versions)
+        return known.model_copy(update={"deleted": deleted})
+    return _tried(message, rollout, known)
+
+
+def _asked(message: DeployInput, registry: Registry) -> ModelVersion | None:
+    """The version that is meant; None for the champion where there is none. Raises VersionUnknown."""
+    if message.version == "champion":
+        return registry.champion(message.model)
+    return registry.get(message.model, message.version)
+
+
+def _failure(message: DeployInput) -> dict[str, str]:
+    """What the execution fails with when it was asked to go back before it knew of any version."""
+    if message.action != "restore":
+        return {}
+    failure = explain(message.failure or {})
+    return {"error": failure.error, "cause": failure.cause}
+
+
+def _tried(message: DeployInput, rollout: Rollout, known: DeployOutput) -> DeployOutput:
     lambda_version, former = message.lambda_version, message.former
     if lambda_version is None or former is None:
         raise InputInvalid(f"stage deploy: action {message.action} needs lambda_version and former, from publish")

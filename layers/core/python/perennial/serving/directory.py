@@ -97,6 +97,9 @@ class Directory:
         version = self.registry.find(model, int(text)) if _VERSION.fullmatch(text) else None
         if version is None or version.state == "registering":
             raise RequestRefused(f"model {model!r} has no version {text[:40]!r}", 404)
+        if version.lambda_version is None and version.code_sha256 is not None:
+            kept = f"version {text} of model {model!r} is no longer kept warm: it has to be deployed again to be asked"
+            raise RequestRefused(kept, 404)
         if version.lambda_version is None:
             raise RequestRefused(f"version {text} of model {model!r} is {version.state} and was never deployed", 404)
         return version.lambda_version

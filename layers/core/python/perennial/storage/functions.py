@@ -16,6 +16,13 @@ from perennial.storage.translate import client, translated
 
 LATEST = "$LATEST"
 
+# What a template may set of a function and publishing freezes, besides the code. Not in it: what Lambda adds by itself.
+# https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
+_SETTINGS = (
+    *("Runtime", "Handler", "Role", "MemorySize", "Timeout", "EphemeralStorage", "Environment", "KMSKeyArn"),
+    *("Architectures", "VpcConfig", "FileSystemConfigs", "DeadLetterConfig", "TracingConfig", "LoggingConfig"),
+)
+
 
 @dataclass(frozen=True)
 class Configuration:
@@ -23,6 +30,7 @@ class Configuration:
 
     `state` is Pending, Active, Inactive or Failed; `update`, of the last change, is Successful, InProgress or Failed.
     https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+    `settings` is everything else that a version freezes: equal settings and code, equal functions. `layers` are ARNs.
     """
 
     version: str
@@ -31,6 +39,9 @@ class Configuration:
     state: str
     update: str
     reason: str
+    runtime: str | None
+    layers: list[str]
+    settings: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -90,6 +101,18 @@ class Function:
                 raise PublishPending(f"publish {self.name}: {error}") from error
             raise
 
+    def versions(self) -> list[str]:
+        """The published versions, oldest first."""
+        with self._calling("list the versions of"):
+            pages = client("lambda").get_paginator("list_versions_by_function").paginate(FunctionName=self.name)
+            found = [one["Version"] for page in pages for one in page["Versions"]]
+        return sorted((number for number in found if number != LATEST), key=int)
+
+    def delete_version(self, version: str) -> None:
+        """Delete a published version. Raises PublishPending while an alias names it."""
+        with self._calling("delete", version):
+            client("lambda").delete_function(FunctionName=self.name, Qualifier=version)
+
     def alias(self, name: str) -> Alias:
         """Where the alias points."""
         with self._calling("get the alias of", name):
@@ -137,6 +160,10 @@ def base64_digest(hex_digest: str) -> str:
 
 
 def _configuration(reply: Mapping[str, Any]) -> Configuration:
+    layers = [layer["Arn"] for layer in reply.get("Layers") or ()]
+    # SnapStart also says whether it took effect, which differs between $LATEST and a version
+    snap_start = (reply.get("SnapStart") or {}).get("ApplyOn")
+    settings = {name: reply.get(name) for name in _SETTINGS} | {"Layers": layers, "SnapStart": snap_start}
     return Configuration(
         version=reply["Version"],
         code_sha256=reply["CodeSha256"],
@@ -144,6 +171,9 @@ def _configuration(reply: Mapping[str, Any]) -> Configuration:
         state=reply.get("State") or "Active",
         update=reply.get("LastUpdateStatus") or "Successful",
         reason=reply.get("StateReason") or reply.get("LastUpdateStatusReason") or "",
+        runtime=reply.get("Runtime"),
+        layers=layers,
+        settings=settings,
     )
 
 

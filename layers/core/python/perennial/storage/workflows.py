@@ -35,14 +35,19 @@ class Workflow:
 
     def status(self, name: str) -> str | None:
         """RUNNING, SUCCEEDED, FAILED, TIMED_OUT, ABORTED or PENDING_REDRIVE; None when there is no execution `name`."""
-        status: str | None = None
-        with _unless("ExecutionDoesNotExist"), translated(f"describe execution {name} of {self.arn}"):
-            status = client("stepfunctions").describe_execution(executionArn=self.execution_arn(name))["status"]
-        return status
+        return execution_status(self.execution_arn(name))
 
     def execution_arn(self, name: str) -> str:
         """ARN of the execution `name`."""
         return f"{self.arn.replace(':stateMachine:', ':execution:')}:{name}"
+
+
+def execution_status(arn: str) -> str | None:
+    """The status of the execution with this ARN, as `Workflow.status`; None when there is none."""
+    status: str | None = None
+    with _unless("ExecutionDoesNotExist"), translated(f"describe execution {arn}"):
+        status = client("stepfunctions").describe_execution(executionArn=arn)["status"]
+    return status
 
 
 @contextmanager

@@ -1,0 +1,50 @@
+"""Which published Lambda versions are kept, and the end of the others."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+
+from perennial.errors import ConditionFailed, ModelUnknown, PerennialError, VersionsKept
+from perennial.registry import Registry
+from perennial.rollout.rollout import ALIAS
+from perennial.storage.functions import Function
+
+
+def superfluous(versions: Sequence[str], newest: int, named: Collection[str]) -> list[str]:
+    """Those of a function's published versions, oldest first, that may go.
+
+    Kept are the `newest`, those that are `named`, and the oldest: the template made it, and the alias began there.
+    """
+    return [version for version in versions[1:-newest] if version not in named]
+
+
+def prune(model: str, function: Function, registry: Registry, newest: int) -> list[str]:
+    """Delete what is superfluous; the versions that were deleted.
+
+    The champion and the former one stay as they are served, so that the way back is always warm. The registry forgets a
+    Lambda version first: a crash in between leaves one that nobody names, for the next time. Raises VersionsKept when
+    some could not be deleted, after the others were.
+    """
+    alias, entry = function.alias(ALIAS), registry.champion_entry(model)
+    champions = {entry.version, entry.former} if entry else set()
+    carried = {one.lambda_version: one for one in registry.list_versions(model) if one.lambda_version is not None}
+    named = {alias.version, *alias.weights}
+    named |= {number for number, one in carried.items() if one.version in champions}
+    deleted, kept = [], {}
+    for number in superfluous(function.versions(), newest, named):
+        try:
+            if number in carried:
+                registry.retired(model, carried[number].version, number)
+            function.delete_version(number)
+        except ModelUnknown:  # somebody else did
+            pass
+        except ConditionFailed as error:
+            kept[number] = f"what it carries has changed: {error}"
+            continue
+        except PerennialError as error:
+            kept[number] = str(error)
+            continue
+        deleted.append(number)
+    if kept:
+        raise VersionsKept(f"{function.name}: " + "; ".join(f"{number}: {why}" for number, why in kept.items()))
+    return deleted
