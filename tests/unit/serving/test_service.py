@@ -126,6 +126,18 @@ def test_an_answer_that_is_no_finite_number_is_a_fault_of_the_model(tmp_path: Pa
     assert all(dimension in found for dimensions in metric["Dimensions"] for dimension in dimensions)
 
 
+@pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])
+def test_one_row_is_answered_alike_whichever_way_it_takes(tmp_path: Path, task: str) -> None:
+    classes = {"binary": (0, 1), "multiclass": ("a", "50%", "c"), "regression": None}[task]
+    server = Server(tmp_path, bundle_files(task, classes))
+    names = ["prediction", "prediction_id"] if classes is None else ["prediction", "probability", "prediction_id"]
+    plain = server.infer(request())[1]
+    from_template = server.infer(request())[1]
+    chosen = server.infer(request(outputs=[{"name": name} for name in names]))[1]
+    assert plain == from_template == chosen
+    assert server.infer(request(id="x"))[1] == {**plain, "id": "x"}
+
+
 def test_a_reply_larger_than_lambda_lets_out_is_413(tmp_path: Path) -> None:
     server = Server(tmp_path, bundle_files("multiclass", tuple(range(8))))
     body = request(*[ROW] * 50_000)

@@ -6,6 +6,7 @@ Numbers and booleans go to the graph as float32 with NaN for a missing value, ca
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from math import nan
 from typing import Any
 
 import numpy as np
@@ -82,7 +83,7 @@ class Number(Input):
         super().__init__(name, datatype, tensor, np.zeros((1, 1), np.float32))
 
     def _filler(self, datatype: str) -> Filler:
-        cell = self.cell.reshape(1)
+        cell = _slot(self.cell)
         low, high = RANGES[datatype]
         whole = self._whole(datatype)
 
@@ -93,7 +94,7 @@ class Number(Input):
                     cell[0] = value
                     return
             elif value is None:
-                cell[0] = np.nan
+                cell[0] = nan
                 return
             raise self._wrong(0, value, datatype)
 
@@ -145,10 +146,12 @@ class Boolean(Input):
         super().__init__(name, "BOOL", tensor, np.zeros((1, 1), np.float32))
 
     def _filler(self, datatype: str) -> Filler:
+        cell = _slot(self.cell)
+
         def fill(value: Any) -> None:
             if value is not True and value is not False and value is not None:
                 raise self.refused(0, value, "is not a boolean")
-            self.cell[0, 0] = np.nan if value is None else value
+            cell[0] = nan if value is None else value
 
         return fill
 
@@ -206,6 +209,11 @@ def make_input(name: str, datatype: str, kind: str, tensor: str) -> Input:
     if kind == "category" and datatype == "BYTES":
         return Category(name, tensor)
     raise ValueError(f"input {name!r} is a {kind} of {datatype}, which is none of number, boolean, category")
+
+
+def _slot(cell: Any) -> Any:
+    """The one number of a cell, written to without numpy at half the cost."""
+    return memoryview(cell.reshape(1))
 
 
 def shown(value: Any) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
+from json.scanner import make_scanner
 from typing import Any, NamedTuple
 
 from perennial.serving.inputs import Array, Filler, Input
@@ -26,6 +27,7 @@ MAX_CHARACTERS = 256 * 1024
 # be copied into the record as it is.
 _SLOT = re.compile(r'"data": ?\[(-?[0-9][0-9.eE+-]*|"[ !#-\[\]-~]*"|null|true|false)\]')
 _decoder = json.JSONDecoder()
+_scan = make_scanner(_decoder)  # type: ignore[arg-type]  # it takes a decoder, whatever its stub says
 
 
 class _Template(NamedTuple):
@@ -55,8 +57,8 @@ class PreparedRequests:
             return None
         tokens = parts[1::2]
         try:
-            values = _decoder.raw_decode(f"[{','.join(tokens)}]")[0]  # its end is ours: no token holds a bracket bare
-        except ValueError:
+            values = _scan(f"[{','.join(tokens)}]", 0)[0]  # its end is ours: no token holds a bracket bare
+        except (ValueError, StopIteration):
             return None  # the careful reader says what is wrong, and where
         for fill, value in zip(template.fillers, values, strict=True):
             fill(value)

@@ -37,7 +37,8 @@ class Moment:
             self._minute = minute
             self._text = time.strftime("%Y-%m-%dT%H:%M:", time.gmtime(minute * 60))
             self._date = self._text[:10]
-        return self._date, f"{self._text}{ms / 1000:06.3f}Z"
+        digits = str(100_000 + ms)
+        return self._date, f"{self._text}{digits[1:3]}.{digits[3:]}Z"
 
 
 class Columns(Protocol):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from perennial.serving.envelope import JSON_TYPE, Reply
 from perennial.serving.errors import RequestRefused
 from perennial.serving.predictor import Scores
-from perennial.serving.record import dumps
+from perennial.serving.record import Row, dumps
 from perennial.serving.request import Request
 from perennial.serving.signature import PREDICTION, PREDICTION_ID, PROBABILITY, Signature
 from perennial.serving.tensors import encode_tensor
@@ -44,14 +44,26 @@ class Answers:
         self._numbers = ",".join(["%#.9g"] * len(signature.classes or (0,)))
         self._datatypes = {one["name"]: one["datatype"] for one in signature.metadata_outputs()}
         # with gaps for the number of rows and the data
-        self._texts = {name: self._form(name, '"data":[%s]') for name in self._datatypes}
+        self._texts = {name: self._form(name, "%d", "%s") for name in self._datatypes}
         self._all = ",".join(self._texts.values())
+        # the whole reply to one row, and its outputs in the record
+        outputs = [self._form(name, "1", '"%s-0"' if name == PREDICTION_ID else "%s") for name in self._datatypes]
+        self._single = f'{self._head}"outputs":[{",".join(outputs)}]}}'
+        probability = "" if self._classes is None else f',"{PROBABILITY}":[[%s]]'
+        self._recorded = f'{{"{PREDICTION}":[%s]{probability}}}'
 
-    def _form(self, name: str, data: str) -> str:
-        shape = f"[%d,{len(self._labels)}]" if name == PROBABILITY else "[%d]"
+    def _form(self, name: str, rows: str, data: str) -> str:
+        shape = f"[{rows},{len(self._labels)}]" if name == PROBABILITY else f"[{rows}]"
         classes = dumps(self._classes).replace("%", "%%")
         parameters = f'"parameters":{{"classes":{classes}}},' if name == PROBABILITY else ""
-        return f'{{"name":"{name}","datatype":"{self._datatypes[name]}","shape":{shape},{parameters}{data}}}'
+        datatype = self._datatypes[name]
+        return f'{{"name":"{name}","datatype":"{datatype}","shape":{shape},{parameters}"data":[{data}]}}'
+
+    def one(self, scores: Scores, ids: str) -> tuple[Reply, Row]:
+        """What `reply` and `answer` make of a single row, all outputs wanted as JSON and no id given: most requests."""
+        numbers = self._numbers % tuple(scores.values[0])
+        written = (numbers,) if scores.chosen is None else (self._labels[scores.chosen[0]], numbers)
+        return _plain(self._single % (*written, ids)), Row(self._recorded % written)
 
     def answer(self, scores: Scores) -> Answer:
         """Scores written out, once for the reply and the record."""
@@ -68,7 +80,7 @@ class Answers:
         if request.outputs is not None:
             return self._chosen(head, request.outputs, answer, ids)
         rows = request.rows
-        identities = f'"{ids}-0"' if rows == 1 else _identities(rows, ids)
+        identities = _identities(rows, ids)
         predictions = ",".join(answer.predictions)
         if self._classes is None:
             outputs = self._all % (rows, predictions, rows, identities)

@@ -22,7 +22,7 @@ from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import ModelFault, RequestRefused
 from perennial.serving.predictor import Predictor
 from perennial.serving.protocol import Reader
-from perennial.serving.record import Moment, dumps, lines
+from perennial.serving.record import Columns, Moment, dumps, lines
 from perennial.serving.reply import Answers
 
 Event = Mapping[str, Any]
@@ -93,12 +93,16 @@ class Service:
         score_us = (time.perf_counter_ns() - began) // 1000
         date, at = self._moment.texts(now)
         ids = f"{date}-{request_id.replace('-', '')}"
-        answer = self._answers.answer(scores)
-        reply = self._answers.reply(request, answer, ids)
+        outputs: Columns
+        if request.rows == 1 and request.outputs is None and request.id is None:
+            reply, outputs = self._answers.one(scores, ids)
+        else:
+            outputs = answer = self._answers.answer(scores)
+            reply = self._answers.reply(request, answer, ids)
         cold, self._cold = self._cold, False
         head = f'{self._heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{at}",'
         tail = f'"score_us":{score_us},"cold":{"true" if cold else "false"}'
-        for line in lines(head, tail, request.rows, request.columns, answer):
+        for line in lines(head, tail, request.rows, request.columns, outputs):
             self._write(line)
         return reply
 

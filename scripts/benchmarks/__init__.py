@@ -1,0 +1,1 @@
+"""Perennial beside its peers: CPU time, contenders interleaved in one run, medians of paired ratios."""
