@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from infra.layers import ROOT, read_lock
+from infra.lock import ROOT, read_lock
 from scripts.benchmarks import __main__ as bench
 from scripts.benchmarks.interleave import Command, Effort, cold, contenders, interleaved, own, there_and_back
 from scripts.benchmarks.peers import REQUIREMENTS
