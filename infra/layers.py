@@ -17,7 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from infra.lock import ROOT, Layer, Target, requirements
-from infra.trimming import TRIMMED, trim
+from infra.trimming import TRIMMED, StillNeeded, trim
 
 BUILD = ROOT / "build" / "layers"
 # Beside the packages: what was left out, in bytes by pattern, and whether .pyc files are there.
@@ -111,7 +111,10 @@ def _install(folder: Path, layer: Layer, target: Target) -> None:
         errors = [line for line in ended.stderr.splitlines() if line.startswith("ERROR:")] or [ended.stderr.strip()]
         where = f"Python {target.python} on {target.architecture}"
         raise LayerNotBuilt(f"layer {layer.name} cannot be built for {where}: pip says {' '.join(errors)}")
-    trimmed = trim(folder / "python")
+    try:
+        trimmed = trim(folder / "python")
+    except StillNeeded as error:
+        raise LayerNotBuilt(f"layer {layer.name} cannot be built: {error}") from error
     compiled = _compile(folder / "python", target)
     record = {"python": target.python, "architecture": target.architecture, "compiled": compiled, "trimmed": trimmed}
     (folder / RECORD).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -7,6 +7,7 @@ and nothing in `*.libs/` is touched: those libraries find each other by position
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 TRIMMED = (
@@ -49,15 +50,37 @@ TRIMMED = (
 )
 
 
+class StillNeeded(RuntimeError):
+    """A native library was trimmed that one which stays is linked against."""
+
+
 def trim(folder: Path) -> dict[str, int]:
-    """Delete from `folder` what no function imports; bytes gone, by pattern."""
+    """Delete from `folder` what no function imports; bytes gone, by pattern. Raises StillNeeded."""
+    before = {path.name for path in _libraries(folder)}
     gone: dict[str, int] = {}
     for pattern in TRIMMED:
         for path in sorted(folder.glob(pattern)):
             if path.exists():  # not within a folder that is gone already
                 gone[pattern] = gone.get(pattern, 0) + size(path)
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+    _check_links(folder, before)
     return gone
+
+
+def _check_links(folder: Path, before: set[str]) -> None:
+    """Look for the names of libraries that are gone in those that stay, for any processor and without running one."""
+    libraries = list(_libraries(folder))
+    trimmed = sorted(before - {path.name for path in libraries})
+    for path in libraries:
+        content = path.read_bytes()
+        for name in trimmed:
+            # as the linker writes it: a whole string of the table of needed libraries
+            if f"\0{name}\0".encode() in content:
+                raise StillNeeded(f"{path.relative_to(folder)} is linked against {name}, which trimming deletes")
+
+
+def _libraries(folder: Path) -> Iterator[Path]:
+    return (path for path in folder.rglob("*.so*") if path.is_file())
 
 
 def size(path: Path) -> int:

@@ -44,7 +44,7 @@ def up(
         assembly = synthesize(env=env, catalog=catalog)
         if strict:
             shown.update("unpacking the layers")
-            _unpack_layers(env)
+            unpack_layers(env)
         state = _start_or_update(assembly, port, env, strict, shown)
     seconds = round(time.monotonic() - started, 1)
     endpoint, api = f"http://127.0.0.1:{state['port']}", f"http://127.0.0.1:{state['api_port']}"
@@ -66,7 +66,8 @@ def _check(env: str, catalog: Path) -> None:
         raise Failure(f"no contracts in {catalog}: a catalog has contracts/<dataset>.yaml and models/<model>.yaml")
 
 
-def _unpack_layers(env: str) -> None:
+def unpack_layers(env: str) -> None:
+    """Unpack what functions of `env` run on under --strict, before the cloud asks for it. Raises Failure."""
     runtime = f"python{Environment.load(env).python}"
     try:
         chosen = wheels.prepare(runtime)
@@ -80,8 +81,8 @@ def _start_or_update(assembly: Path, port: int, env: str, strict: bool, shown: S
     state = local.read_state(local.WORKDIR)
     if state is None:
         return local.start(assembly, port=port, env=env, strict=strict, workdir=local.WORKDIR, say=shown.update)
-    if (state["port"], state["env"], state["strict"]) != (port, env, strict):
-        how = ", strict" if state["strict"] else ""
+    if (state["port"], state["env"], state.get("strict", False)) != (port, env, strict):
+        how = ", strict" if state.get("strict") else ""
         raise Failure(
             f"a local cloud runs here already: {state['env']} on port {state['port']}{how}. "
             "Give it the same --port, --env and --strict to update it, or stop it with `perennial down`"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -11,11 +12,14 @@ from sysconfig import get_path
 
 import pytest
 
+from infra import layers, trimming
 from infra.assets import TRAINING, forget_unbuilt
 from infra.build_layers import Composition, compositions, zipped
-from infra.layers import LAMBDA_LIMIT, LAYERS, RECORD, asset_hash, build, layer_hash, once
+from infra.layers import LAMBDA_LIMIT, LAYERS, RECORD, LayerNotBuilt, asset_hash, build, layer_hash, once
 from infra.lock import ROOT, Target, read_lock, requirements
-from infra.trimming import size, trim
+from infra.trimming import StillNeeded, size, trim
+from scripts.cli.output import Failure
+from scripts.cli.up import unpack_layers
 from tests.infra.conftest import App
 from tests.infra.test_stages import LAYERS as LAYERS_OF
 
@@ -124,6 +128,35 @@ def test_what_is_left_after_trimming_still_works(tmp_path: Path) -> None:
     )
     assert ended.returncode == 0, ended.stderr
     assert all(line.startswith(str(tmp_path)) for line in ended.stdout.splitlines()), ended.stdout
+
+
+def test_a_library_that_another_is_linked_against_is_not_trimmed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    installed = Path(get_path("platlib")) / "pyarrow"
+    (tmp_path / "pyarrow").mkdir()
+    for path in [*installed.glob("lib.*.so"), *installed.glob("libarrow_substrait.so*")]:
+        shutil.copyfile(path, tmp_path / "pyarrow" / path.name)
+    monkeypatch.setattr(trimming, "TRIMMED", ("pyarrow/libarrow_substrait*",))
+    with pytest.raises(StillNeeded, match=r"pyarrow/lib\..*\.so is linked against libarrow_substrait\.so\.\d+, which"):
+        trim(tmp_path)
+
+
+def test_a_layer_whose_wheels_are_not_to_be_had_says_which_and_for_what(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "BUILD", tmp_path)
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    monkeypatch.delenv("PIP_FIND_LINKS", raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+    wanted = (
+        r"layer base cannot be built for Python 3\.13 on arm64: pip says ERROR: .*No matching distribution found for"
+    )
+    with pytest.raises(LayerNotBuilt, match=wanted):
+        build(LAYERS["base"], Target("3.13", "arm64"))
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(Failure, match="--strict needs the layers of the functions, unpacked for this machine"):
+        unpack_layers("dev")
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path) -> None:

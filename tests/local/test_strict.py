@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 import os
 import platform
 import sys
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
+from pyarrow import parquet, table
 
 from infra.layers import LAYERS, LayerNotBuilt
 from infra.local.context import Cloud
 from infra.local.lambdas import wheels
 from infra.lock import ROOT, Target, requirements
-from tests.local.shop import GOOD, Shop, eventually, free_port, orders, tensors, write_catalog
+from tests.local.shop import GOOD, HEADER, Shop, eventually, free_port, orders, tensors, write_catalog
 from tests.local.small_functions import archive, create, invoke, unique
 
 RUNTIME = "python3.13"
@@ -119,6 +123,19 @@ def shop(tmp_path_factory: pytest.TempPathFactory, unpacked: Target) -> Iterator
         shop.run("down")
 
 
+def other_formats(folder: Path, rows: list[list[Any]]) -> list[Path]:
+    """The rows as Parquet and as compressed JSON lines: the other readers of the data layer."""
+    columns = dict(zip(HEADER, zip(*rows, strict=True), strict=True))
+    flags = {name: [value == "true" for value in columns[name]] for name in ("first order", "returned")}
+    moments = [datetime.fromisoformat(value) for value in columns["ordered_at"]]
+    parquet.write_table(table({**columns, **flags, "ordered_at": moments}), folder / "february.parquet")
+    again = {**columns, **flags, "order id": [f"again-{number}" for number in range(len(rows))]}
+    lines = [dict(zip(again, values, strict=True)) for values in zip(*again.values(), strict=True)]
+    with gzip.open(folder / "february.jsonl.gz", "wt", encoding="utf-8") as file:
+        file.writelines(json.dumps(line) + "\n" for line in lines)
+    return [folder / "february.parquet", folder / "february.jsonl.gz"]
+
+
 @pytest.mark.full
 @pytest.mark.timeout(600)
 @pytest.mark.xdist_group("strict")
@@ -127,6 +144,9 @@ def test_the_main_job_runs_on_the_layers_alone(shop: Shop) -> None:
     rows[7][2] = "-5"
     dropped = shop.drop("january.csv", rows)
     assert (dropped["status"], dropped["rows"], dropped["quarantined"]) == ("accepted", 399, 1)
+    for path in other_formats(shop.workdir, orders(2, 20)):
+        found = json.loads(shop.run("drop", str(path), "--dataset", "orders", "--wait", "--json"))
+        assert (found["status"], found["rows"]) == ("accepted", 20), path.name
     eventually(lambda: [one for one in shop.lifecycles() if one["status"] != "RUNNING"])
     assert [one["status"] for one in shop.lifecycles()] == ["SUCCEEDED"]
     assert [version["state"] for version in shop.json("versions", "returns")] == ["deployed"]
