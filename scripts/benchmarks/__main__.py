@@ -54,18 +54,19 @@ def _benchmark(name: str) -> Callable[[Say], Iterable[Row]]:
 
 
 def shown(rows: Sequence[Row]) -> Table:
-    """The table for people. CPU time; ratios are ours ÷ peer, so less is better."""
+    """The table for people. Ratios are ours ÷ peer, so less is better."""
     table = Table(title="Perennial beside its peers", title_justify="left", title_style="bold", header_style="dim")
-    for column in ("what / beside what", "unit"):
+    for column in ("what", "beside"):
         table.add_column(column, overflow="fold")
-    for column in ("ours", "peer", "ratio", "goal", "met"):
-        table.add_column(column, justify="right")
-    table.add_column("versions", overflow="fold")
+    for column in ("ours", "peer", "unit", "ratio", "goal", "met"):
+        table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
-        versions = ", ".join(f"{name} {version}" for name, version in row.versions.items())
+        what, _, beside = row.name.partition(" / ")
         goal = "–" if row.goal is None else f"≤ {times(row.goal)}"
         met = {None: "–", True: "yes", False: "[bold]NO[/]"}[row.met]
-        table.add_row(row.name, row.unit, cell(row.ours), cell(row.peer), times(row.ratio), goal, met, versions)
+        table.add_row(what, beside or "–", cell(row.ours), cell(row.peer), row.unit, times(row.ratio), goal, met)
+    versions = dict(sorted(pair for row in rows for pair in row.versions.items()))
+    table.caption = ", ".join(f"{name} {version}" for name, version in versions.items())
     return table
 
 

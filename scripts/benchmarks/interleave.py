@@ -36,10 +36,13 @@ class Command:
     variables: Mapping[str, str]
 
     def environment(self) -> dict[str, str]:
-        """Nothing of the caller's settings but what finds programs: bytecode is cached, telemetry is off."""
+        """Nothing of the caller's settings but what finds programs: bytecode is cached, telemetry is off, and all work
+        on one thread, as a function of this size has one core (spinning threads would count against the peers).
+        """
         kept = {name: os.environ[name] for name in ("PATH", "HOME", "LANG") if name in os.environ}
         quiet = {"ORT_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
-        return kept | quiet | dict(self.variables)
+        single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        return kept | quiet | single | dict(self.variables)
 
 
 class Contender:

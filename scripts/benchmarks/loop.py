@@ -44,8 +44,9 @@ def drop_to_serving(files: list[Path], say: Say) -> Row:
 def _cloud(workdir: Path, say: Say) -> Iterator[None]:
     say("synthesizing")
     assembly = synthesize(env="dev", catalog=local.ROOT / "infra" / "catalog")
+    say("starting the local cloud")
     before = dict(os.environ)
-    state = local.start(assembly, port=free_port(), env="dev", workdir=workdir, say=say)
+    state = local.start(assembly, port=free_port(), env="dev", workdir=workdir, say=lambda _: None)
     try:
         os.environ.update(local.exports(state))
         os.environ.pop("AWS_PROFILE", None)

@@ -96,10 +96,9 @@ def _request(catalog: Catalog, objects: Folder, training: list[Path], say: Say) 
 
 def _register(objects: Folder, request: TrainRequest) -> dict[str, Any]:
     """Write `bundle/` as stage register does; its signature."""
-    names = ("model.onnx", "signature.json", "golden.json", "training.json")
-    left = Workspace(
-        {name: objects.get(workspace(RUN) + name) for name in names}, json.loads(request.model_dump_json())
-    )
+    objects.put(workspace(RUN) + "request.json", request.model_dump_json().encode())
+    names = ("model.onnx", "signature.json", "golden.json", "request.json", "training.json")
+    left = Workspace({name: objects.get(workspace(RUN) + name) for name in names}, origin=None)
     version = ModelVersion(model=MODEL, version=1, run=RUN, state="registered", prefix=f"models/{MODEL}/1/", at=AT)
     files = directory(version, left, "bench")
     for name, body in (files | {"manifest.json": manifest(MODEL, 1, files)}).items():

@@ -48,7 +48,9 @@ def compare(
 
 
 def times(ratio: float | None) -> str:
-    """A ratio as people read it: `1.42×`, and `1/212×` when it is far below one."""
+    """A ratio as people read it: `1.42×`, and `1/1,212×` when it is far below one."""
     if ratio is None:
         return "–"
-    return f"{ratio:.2f}×" if ratio >= 0.5 else f"1/{1 / ratio:.3g}×"
+    if ratio >= 0.5:
+        return f"{ratio:.2f}×"
+    return f"1/{1 / ratio:,.0f}×" if ratio < 0.01 else f"1/{1 / ratio:.3g}×"

@@ -87,9 +87,9 @@ def _cold(mlflow: Path, folder: Path, say: Say) -> list[Row]:
     say("cold starts")
     commands = {
         "perennial": cold_command(folder),
-        "onnxruntime": _cold_peer(Path(sys.executable), "onnxruntime", folder),
-        "scikit-learn": _cold_peer(Path(sys.executable), "scikit-learn", folder),
-        "mlflow": _cold_peer(mlflow, "mlflow", folder),
+        "onnxruntime": cold_peer(Path(sys.executable), "onnxruntime", folder),
+        "scikit-learn": cold_peer(Path(sys.executable), "scikit-learn", folder),
+        "mlflow": cold_peer(mlflow, "mlflow", folder),
     }
     taken = cold(commands, COLD_ROUNDS)
     milli = {name: [seconds * 1e3 for seconds in rounds] for name, rounds in taken.items()}
@@ -111,7 +111,8 @@ def cold_command(folder: Path) -> Command:
     return Command(Path(sys.executable), [_script(), "perennial", str(folder)], variables)
 
 
-def _cold_peer(python: Path, name: str, folder: Path) -> Command:
+def cold_peer(python: Path, name: str, folder: Path) -> Command:
+    """One of cold.py's other ways of serving."""
     return Command(python, [_script(), name, str(folder)], {})
 
 

@@ -13,10 +13,12 @@ import pytest
 from infra.lock import ROOT, read_lock
 from scripts.benchmarks import __main__ as bench
 from scripts.benchmarks.interleave import Command, Effort, cold, contenders, interleaved, own, there_and_back
+from scripts.benchmarks.model import prepare
 from scripts.benchmarks.peers import REQUIREMENTS
 from scripts.benchmarks.rows import Row, compare, times
-from scripts.benchmarks.serving import bare, cold_command, handler
+from scripts.benchmarks.serving import bare, cold_command, cold_peer, handler
 from scripts.cli.output import Failure
+from scripts.flights import months
 from tests.unit.serving.bundles import shipped_files, write_bundle
 
 PYTHON = Path(sys.executable)
@@ -37,7 +39,10 @@ def test_a_row_without_a_goal_neither_meets_nor_misses_it() -> None:
     }  # fmt: skip
 
 
-@pytest.mark.parametrize(("ratio", "text"), [(1.5, "1.50×"), (1 / 150, "1/150×"), (0.5, "0.50×"), (None, "–")])
+@pytest.mark.parametrize(
+    ("ratio", "text"),
+    [(1.5, "1.50×"), (1 / 150, "1/150×"), (1 / 1212, "1/1,212×"), (0.3, "1/3.33×"), (0.5, "0.50×"), (None, "–")],
+)
 def test_ratios_read_well(ratio: float | None, text: str) -> None:
     assert times(ratio) == text
 
@@ -69,6 +74,17 @@ def test_contenders_are_asked_in_turn(tmp_path: Path) -> None:
             assert {name: len(rounds) for name, rounds in taken.items()} == {"ours": 3, "peer": 3}
             assert all(1e-6 < seconds < 1 for rounds in taken.values() for seconds in rounds)
         assert set(started["ours"].versions) == {"numpy", "onnxruntime"}
+
+
+def test_a_model_of_one_month_is_measured_warm_and_cold(tmp_path: Path) -> None:
+    (month,) = months(tmp_path / "flights")[:1]
+    prepare(tmp_path, [month], month, (1, 10), lambda _: None)
+    with contenders({"ours": handler(tmp_path), "peer": bare(tmp_path)}) as started:
+        taken = interleaved(started, "10", Effort(rounds=1, turn=0.001))
+    assert all(seconds > 0 for rounds in taken.values() for seconds in rounds)
+    # each checks that it answers what the pipeline answers
+    own_and_peers = {name: cold_peer(PYTHON, name, tmp_path) for name in ("onnxruntime", "scikit-learn")}
+    assert {len(rounds) for rounds in cold({"ours": cold_command(tmp_path), **own_and_peers}, 1).values()} == {1}
 
 
 def test_a_contender_that_ends_is_told_with_its_last_words(tmp_path: Path) -> None:
