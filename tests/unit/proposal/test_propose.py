@@ -111,3 +111,18 @@ def test_a_month_that_differs_is_not_refused_for_nothing(multiclass: Proposal, t
 def test_the_same_file_gives_the_same_proposal(multiclass: Proposal, tmp_path: Path) -> None:
     again = proposed(write(tmp_path / "Möbel.csv", *sales(900)), "Lieferstatus")
     assert (again.contract, again.model) == (multiclass.contract, multiclass.model)
+
+
+def test_a_column_that_is_written_together_with_the_label_is_named(tmp_path: Path) -> None:
+    rng = np.random.default_rng(8)
+    rows: list[list[Any]] = []
+    for _ in range(400):
+        done, x = rng.random() < 0.8, float(rng.normal())
+        kept = rng.random() < 0.9
+        other = round(float(rng.normal()), 3) if kept else ""
+        likes = bool(x + rng.normal() > 0)
+        rows.append([round(x, 3), other, int(rng.integers(1, 9)) if done else "", likes if done else ""])
+    proposal = served(write(tmp_path / "calls.csv", ["x", "y", "minutes", "bought"], rows), "bought")
+    assert {finding.column for finding in proposal.findings if finding.metric == "gaps"} == {"minutes"}
+    assert "# CHECK: where the label is missing it is missing too (100%)" in proposal.model
+    assert "minutes" in catalog_of(proposal)[1].features

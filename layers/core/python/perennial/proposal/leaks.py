@@ -12,8 +12,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
+import pyarrow.compute as pc
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 
+from perennial.datasets.arrays import mask_of
 from perennial.evaluation.blocks import blocks_of
 from perennial.evaluation.metrics import Scored, points
 from perennial.training.features import Feature
@@ -29,11 +32,14 @@ LEAK = {"auc": 0.99, "accuracy": 0.97, "r2": 0.98}
 STRONG = {"auc": 0.95, "r2": 0.8}
 # Fewer rows agree by chance
 LEAST_ROWS = 20
+LEAST_SHARED, SHARED = 10, 0.8
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What one column alone achieves on unseen rows; `leak` is almost perfect, else it is only very good."""
+    """What makes a column suspicious: what it alone achieves on unseen rows (`leak`: almost perfect), or for the metric
+    `gaps` the share of the rows without one of column and label that lack both.
+    """
 
     column: str
     metric: str
@@ -41,6 +47,8 @@ class Finding:
     leak: bool
 
     def __str__(self) -> str:
+        if self.metric == "gaps":
+            return f"where the label is missing it is missing too ({self.value:.0%}), as if written together with it"
         return f"alone it predicts the label with {self.metric} {self.value:.3f} on rows that were held out"
 
 
@@ -63,6 +71,18 @@ def find_leaks(
         if value >= STRONG[name]:
             leak = all(metrics.get(word, 1.0) >= least for word, least in LEAK.items())
             found.append(Finding(feature.name, name, value, leak))
+    return found
+
+
+def find_shared_gaps(sample: pa.Table, label: str, features: Iterable[str]) -> list[Finding]:
+    """The features that are missing where the label is missing (`sample` holds rows with and without label)."""
+    unlabelled = mask_of(pc.is_null(sample.column(label)).combine_chunks())
+    found = []
+    for name in features:
+        missing = mask_of(pc.is_null(sample.column(name)).combine_chunks())
+        both, either = int((missing & unlabelled).sum()), int((missing | unlabelled).sum())
+        if both >= LEAST_SHARED and both >= SHARED * either:
+            found.append(Finding(name, "gaps", both / either, leak=False))
     return found
 
 

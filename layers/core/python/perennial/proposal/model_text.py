@@ -35,11 +35,11 @@ def _head(name: str, survey: Survey, label: LabelPlan) -> Iterator[str]:
 
 
 def _features(plans: dict[str, Plan], findings: list[Finding]) -> Iterator[str]:
-    strong = {finding.column: finding for finding in findings if not finding.leak}
     yield "features:"
     for column in features(plans):
-        if column in strong:
-            yield "  " + comment(f"CHECK: {strong[column]}. Is it known by then?")
+        for finding in findings:
+            if finding.column == column:
+                yield "  " + comment(f"CHECK: {finding}. Is it known by then?")
         yield f"  - {scalar(column)}"
     left = [plan for plan in plans.values() if plan.role == "left out"]
     if left:

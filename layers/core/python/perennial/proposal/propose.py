@@ -14,7 +14,7 @@ from perennial.errors import TrainingDataInvalid
 from perennial.proposal.contract_text import contract_text
 from perennial.proposal.header import refused
 from perennial.proposal.label import LabelPlan, plan_label
-from perennial.proposal.leaks import Finding
+from perennial.proposal.leaks import Finding, find_shared_gaps
 from perennial.proposal.model_text import model_text
 from perennial.proposal.roles import Plan, event_time, features, plans, without_event_time
 from perennial.proposal.survey import Survey, survey
@@ -50,6 +50,7 @@ def propose(path: Path, label: str, name: str, progress: Callable[[str], None] =
         columns, rows = _fitting(found, target, columns)
         findings = leaks_in(rows, target, columns, progress)
         columns = _without_leaks(found, columns, findings)
+        findings += find_shared_gaps(found.sample, label, features(columns))
         sides = _split(found, target, sampled_rows(found.sample, target, columns))
         trial = try_out(sides, target, columns, found.rows, progress)
     contract = contract_text(name, found, columns, target)
