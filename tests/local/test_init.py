@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.local.shop import Shop, eventually, free_port, new_shop
 from tests.unit.proposal.support import sales, write
+from tests.unit.training.own import CLASSIFIER
 
 pytestmark = [pytest.mark.xdist_group("init"), pytest.mark.timeout(600)]
 
@@ -26,6 +29,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
         proposal = shop.json("init", name, "--label", label, "--catalog", "my")
         assert proposal["name"] == NAMES[label]
         steps[NAMES[label]] = proposal["next"]
+    add_own_estimator(shop.workdir / "my")
     up = steps["mobel-status"][0]
     assert {one[0] for one in steps.values()} == {up}
     try:
@@ -37,10 +41,22 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
                     patch.setenv(name, value)
             for commands in steps.values():
                 assert "600 rows, 0 in quarantine" in shop.shell(f"{commands[1]}; {commands[2]}")
-            eventually(lambda: all(shop.api.request("GET", f"/v2/models/{name}/ready")[0] == 200 for name in steps))
+            models = [*steps, "nearest"]
+            eventually(lambda: all(shop.api.request("GET", f"/v2/models/{name}/ready")[0] == 200 for name in models))
             yield shop
     finally:
         shop.run("down")
+
+
+def add_own_estimator(catalog: Path) -> None:
+    """A third model, of the same dataset: the estimator of docs/own-model.md in the proposed spec."""
+    spec = (catalog / "models" / "mobel-status.yaml").read_text("utf-8")
+    own = re.sub(
+        "algorithm: .*", "algorithm: nearest:NearestMean", spec.replace("name: mobel-status", "name: nearest", 1)
+    )
+    (catalog / "models" / "nearest.yaml").write_text(own, "utf-8")
+    (catalog / "estimators").mkdir()
+    (catalog / "estimators" / "nearest.py").write_text(CLASSIFIER, "utf-8")
 
 
 def asked(shop: Shop, model: str, row: dict[str, Any]) -> dict[str, Any]:
@@ -65,6 +81,10 @@ def test_a_multiclass_model_serves(shop: Shop) -> None:
         assert outputs["prediction"]["data"] == [likeliest]
         assert outputs["probability"]["parameters"]["classes"] == ["früh", "pünktlich", "spät"]
     assert sum(asked(shop, "mobel-status", STRANGE)["probability"]["data"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_an_estimator_of_our_own_serves(shop: Shop) -> None:
+    assert [asked(shop, "nearest", row)["prediction"]["data"] for row in (LARGE, SMALL)] == [["spät"], ["früh"]]
 
 
 def test_a_regression_serves(shop: Shop) -> None:
