@@ -40,7 +40,7 @@ def test_more_errors_is_worth_at_most_one_unless_there_are_more(weight: float, t
 def test_not_inferior_is_worth_at_most_one_when_the_challenger_is(
     weight: float, total: int, margin: float, worse: float
 ) -> None:
-    """The relative part alone, weighed double: of a challenger all of whose requests fail the absolute part is nothing."""
+    """The relative part: to one all of whose requests fail the absolute part adds nothing."""
     odds = share_of_errors(weight, margin * worse)
     worth = sum(
         binom.pmf(errors, total, odds)
