@@ -1,0 +1,100 @@
+"""The judge of a rollout: from what was counted at a look to promote, continue, rollback or inconclusive.
+
+A pure state machine. A rollout gives the challenger a growing share of the requests, step by step, and looks at
+geometrically spaced times. Harm ends it at any look; a step grows into the next after its time and its requests; the
+last one is promoted only when the challenger is shown to be not inferior. What traffic does not show in time is
+inconclusive, and ends as the plan says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from perennial.rollout.error_tests import Counts, more_errors, not_inferior, ratio_bounds
+
+Verdict = Literal["promote", "continue", "rollback", "inconclusive"]
+
+# Each look comes this much later in its step than the one before: some dozens, whether a step takes minutes or days.
+_GROWTH = 1.2
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How a rollout goes. Shares in (0, 1), ascending; times in seconds.
+
+    `dwell` is the shortest time of a step and `requests` the least the challenger must have answered in it; `limit` is
+    the longest time of all steps together. `alpha` bounds the chance to roll back a challenger that fails no more
+    often, and the chance to promote an inferior one, inferior being both `ratio` times the champion's errors and a
+    share `rate` of failing requests.
+    """
+
+    steps: tuple[float, ...]
+    dwell: int
+    requests: int
+    limit: int
+    otherwise: Literal["hold", "promote"]
+    alpha: float
+    ratio: float
+    rate: float
+
+
+@dataclass(frozen=True)
+class Decision:
+    """The verdict; for `continue` the index of the step to be in and the seconds until the next look."""
+
+    verdict: Verdict
+    reason: str
+    evidence: dict[str, Any]
+    step: int = 0
+    wait: int = 0
+
+
+def judge(plan: Plan, steps: Sequence[Counts], *, in_step: int, in_all: int) -> Decision:
+    """What to do, `in_step` seconds after the newest of `steps` began and `in_all` after the first.
+
+    `steps` holds one entry per weight step so far, each counted from its own beginning.
+    """
+    harm = more_errors(steps)
+    fine = not_inferior(steps, ratio=plan.ratio, rate=plan.rate)
+    lower, upper = ratio_bounds(steps, plan.alpha / 2)
+    evidence = {
+        "requests": sum(step.requests for step in steps),
+        "errors": sum(step.errors for step in steps),
+        "champion_requests": sum(step.champion_requests for step in steps),
+        "champion_errors": sum(step.champion_errors for step in steps),
+        "error_ratio": [lower, None if math.isinf(upper) else upper],
+        "log_e_more_errors": harm,
+        "log_e_not_inferior": fine,
+        "needed": -math.log(plan.alpha),
+    }
+    index, now = len(steps) - 1, steps[-1]
+    last = index == len(plan.steps) - 1
+    if harm >= -math.log(plan.alpha):
+        return Decision("rollback", f"fails {lower:.2g} times as often as the champion, or more", evidence)
+    grown = in_step >= plan.dwell and now.requests >= plan.requests
+    if grown and last and fine >= -math.log(plan.alpha):
+        return Decision("promote", _not_inferior(plan), evidence)
+    if in_all >= plan.limit:
+        reason = f"{evidence['requests']} requests in {in_all} seconds do not show it to be not inferior"
+        return Decision("inconclusive", reason, evidence)
+    if grown and not last:
+        share = plan.steps[index + 1]
+        return Decision("continue", f"on to {share:.0%} of the requests", evidence, index + 1, first_look(plan))
+    return Decision("continue", "not yet enough to tell", evidence, index, next_look(plan, in_step, in_all))
+
+
+def first_look(plan: Plan) -> int:
+    """Seconds from the beginning of a step to the first look at it."""
+    return max(1, min(plan.dwell, plan.limit))
+
+
+def next_look(plan: Plan, in_step: int, in_all: int) -> int:
+    """Seconds until the next look: a fifth of what the step has taken, never past the limit."""
+    return max(1, min(math.ceil(max(in_step, first_look(plan)) * (_GROWTH - 1)), plan.limit - in_all))
+
+
+def _not_inferior(plan: Plan) -> str:
+    return f"not inferior: below {plan.ratio:g} times the champion's errors, or below {plan.rate:.2%} of its requests"
