@@ -16,6 +16,7 @@ from scripts.cli.datasets import datasets
 from scripts.cli.down import down
 from scripts.cli.drop import drop
 from scripts.cli.env import env
+from scripts.cli.export import export
 from scripts.cli.init import init
 from scripts.cli.ledger import ledger
 from scripts.cli.models import models
@@ -53,6 +54,7 @@ for verb in (
     tick,
     sweep,
     promote,
+    export,
 ):
     app.command()(verb)
 app.add_typer(ledger, name="ledger")
