@@ -21,8 +21,8 @@ from infra.workflows.steps import NOW, REASON, call, path
 from perennial.errors import FlightUnknown
 
 # Looks of one execution; a flight that has not settled by then goes on in a new one. A look is 9 events (waiting 2, the
-# call 5, the choice 2) and at worst 42, when all its 11 retries are used up, each of 3 events. So looks take at most
-# 4,200 events, which leaves 800 for the states after them (38 each at worst) before 5,000, a fifth of AWS's limit.
+# call 5, the choice 2) and at worst 45, when all its 12 retries are used up, each of 3 events. So looks take at most
+# 4,500 events, which leaves 500 for the states after them (42 each at worst) before 5,000, a fifth of AWS's limit.
 LOOKS = 100
 
 # What the governor says of a flight; before it was first asked, nothing but when to ask.

@@ -55,6 +55,11 @@ LAMBDA_UNAVAILABLE = Patience(
     longest=60,
 )
 
+# The process ended before it answered, perhaps between two writes: 5 seconds, then once more, since the same call
+# finishes what was begun. Not more often: what is too large or too slow is so every time.
+# https://docs.aws.amazon.com/step-functions/latest/dg/bp-lambda-serviceexception.html
+PROCESS_DIED = Patience(errors=errors.PROCESS_DIED, first=5, times=1, longest=5)
+
 # S3, DynamoDB or EventBridge refused four times within the stage already: 5+10+20+40+80 = 155 seconds at most, which
 # outlasts the splitting of a hot partition; a longer outage is for a person.
 STORAGE_UNAVAILABLE = Patience(errors=(errors.StorageUnavailable.__name__,), first=5, times=5, longest=80)
@@ -89,6 +94,7 @@ def call(
         task_timeout=sfn.Timeout.duration(timeout.plus(MARGIN)),
     )
     LAMBDA_UNAVAILABLE.apply(task)
+    PROCESS_DIED.apply(task)
     STORAGE_UNAVAILABLE.apply(task)
     return task
 

@@ -130,16 +130,16 @@ def _ingest(*drops: tuple[str, bytes]) -> Scenario:
 # ---- retrain
 
 
-def _arrive(version: int, rows: int = 60) -> dict[str, Any]:
+def arrival(version: int, rows: int = 60) -> dict[str, Any]:
     detail = {"dataset": "trips", "version": version, "batch": f"b{version}", "rows": rows, "quarantined": 0}
     return {"action": "arrive", "detail": detail | {"as_of": AT}, "as_of": AT}
 
 
-def _scheduled(at: str) -> dict[str, Any]:
+def scheduled(at: str) -> dict[str, Any]:
     return {"action": "schedule", "model": TRIPS, "as_of": at}
 
 
-def _committed(place: Place, versions: int, min_rows: int = 100) -> None:
+def committed(place: Place, versions: int, min_rows: int = 100) -> None:
     """Dataset versions of 60 rows; a training takes `min_rows`."""
     trips.deploy(place.world, when=f"{{min_rows: {min_rows}}}")
     for number in range(1, versions + 1):
@@ -149,7 +149,7 @@ def _committed(place: Place, versions: int, min_rows: int = 100) -> None:
 def _flight(place: Place) -> str:
     """The flight that two arrivals start."""
     for version in (1, 2):
-        answer = RETRAIN(_arrive(version))
+        answer = RETRAIN(arrival(version))
     return str(answer["started"][0])
 
 
@@ -163,14 +163,14 @@ def _ends(failure: dict[str, Any] | None) -> Callable[[Place, Deliver], Any]:
                 RETRAIN({"action": "freeze", "model": TRIPS, "flight": execution["name"], "seen": 2, "as_of": AT})
             for version in (3, 4):
                 commit_version(place.world.registry, "trips", version, 60)
-                RETRAIN(_arrive(version))
+                RETRAIN(arrival(version))
         return _ask(deliver, "finish", model=TRIPS, flight=execution["name"], run=execution["name"], failure=failure)
 
     return when
 
 
 def _in_the_air(place: Place) -> None:
-    _committed(place, 2)
+    committed(place, 2)
     _flight(place)
 
 
@@ -241,7 +241,7 @@ def roll_out(model: str, version: int, deliver: Deliver) -> dict[str, Any]:
     return answer
 
 
-def _two_versions(place: Place) -> None:
+def two_versions(place: Place) -> None:
     """Version 1 serves, version 2 is registered."""
     for run in ("r1", "r2"):
         leave(place.world.data, run)
@@ -253,7 +253,7 @@ def _spoiled(at: str) -> Callable[[Place], None]:
     """The second version answers wrongly: at once, or once the alias points at it."""
 
     def given(place: Place) -> None:
-        _two_versions(place)
+        two_versions(place)
         state = place.functions.functions[f"perennial-dev-predict-{MODEL}"]
         place.functions.answers = lambda version, payload: (
             None if version == "3" and (at == "smoke" or state.alias == "3") else payload
@@ -323,20 +323,20 @@ SCENARIOS: dict[str, Scenario] = {
     "ingest: no dataset": _ingest(("raw/nobody/a.csv", GOOD)),
     "ingest: two files": _ingest(("raw/trips/a.csv", GOOD), ("raw/trips/b.csv", ONE_BAD_ROW)),
     "retrain: an arrival declined": Scenario(
-        lambda place: _committed(place, 1), lambda place, deliver: deliver(HEAR, _arrive(1))
+        lambda place: committed(place, 1), lambda place, deliver: deliver(HEAR, arrival(1))
     ),
     "retrain: an arrival starts": Scenario(
-        lambda place: _committed(place, 1, min_rows=50), lambda place, deliver: deliver(HEAR, _arrive(1))
+        lambda place: committed(place, 1, min_rows=50), lambda place, deliver: deliver(HEAR, arrival(1))
     ),
     "retrain: a schedule starts": Scenario(
-        lambda place: _committed(place, 1), lambda place, deliver: deliver(HEAR, _scheduled(AT))
+        lambda place: committed(place, 1), lambda place, deliver: deliver(HEAR, scheduled(AT))
     ),
     "retrain: a schedule declined": Scenario(
-        lambda place: _committed(place, 0), lambda place, deliver: deliver(HEAR, _scheduled(AT))
+        lambda place: committed(place, 0), lambda place, deliver: deliver(HEAR, scheduled(AT))
     ),
     "retrain: a schedule during a flight": Scenario(
         _in_the_air,
-        lambda place, deliver: deliver(HEAR, _scheduled(LATER)),
+        lambda place, deliver: deliver(HEAR, scheduled(LATER)),
     ),
     "retrain: freeze": Scenario(_in_the_air, _freeze),
     "retrain: hand over": Scenario(_in_the_air, _hand_over),
@@ -352,7 +352,7 @@ SCENARIOS: dict[str, Scenario] = {
     "evaluate": Scenario(_with_candidate, _run(EVALUATE, TRIPS)),
     "register: passed": Scenario(lambda place: leave(place.world.data, "r1"), _run(REGISTER, MODEL)),
     "register: refused": Scenario(lambda place: leave(place.world.data, "r1", passed=False), _run(REGISTER, MODEL)),
-    "deploy: promoted": Scenario(_two_versions, lambda place, deliver: roll_out(MODEL, 2, deliver)),
+    "deploy: promoted": Scenario(two_versions, lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: smoke fails": Scenario(_spoiled("smoke"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: the alias fails": Scenario(_spoiled("alias"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "loop": Scenario(_with_trips, _loop),

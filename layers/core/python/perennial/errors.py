@@ -129,6 +129,8 @@ LAMBDA_UNAVAILABLE = (
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.TooManyRequestsException",
 )
+# What Step Functions calls a function whose process ended before it answered.
+PROCESS_DIED = ("Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory")
 ECS_UNAVAILABLE = ("ECS.AmazonECSException", "ECS.ServerException", "ECS.ClusterNotFoundException")
 STATES_UNAVAILABLE = ("StepFunctions.ServiceException", "StepFunctions.ExecutionLimitExceededException")
 
