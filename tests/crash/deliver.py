@@ -29,6 +29,11 @@ class Deliver(Protocol):
     def __call__(self, handler: Handler, message: Any) -> Any: ...
 
 
+def plain(handler: Handler, message: Any) -> Any:
+    """Once, and that is all."""
+    return handler(message)
+
+
 class Once:
     """As it should be; `calls` are the AWS calls that were made."""
 
@@ -177,8 +182,8 @@ class _Turns:
 def same(one: Any, other: Any) -> bool:
     """Whether two answers say the same.
 
-    But for two words that are for the log: `duplicate` says that the batch was accepted before, `started` whether this
-    very delivery started a flight.
+    But for words that are for the log: `duplicate` says that the batch was accepted before; `started` and `deleted`,
+    which flights and Lambda versions it was this very delivery that started and deleted.
     """
     return bool(_meaning(one) == _meaning(other))
 
@@ -191,7 +196,7 @@ def _meaning(answer: Any) -> Any:
     if not isinstance(answer, dict):
         return answer
     status = {"status": "accepted"} if answer.get("status") == "duplicate" else {}
-    return {name: value for name, value in answer.items() if name != "started"} | status
+    return {name: value for name, value in answer.items() if name not in ("started", "deleted")} | status
 
 
 def _answer(handler: Handler, message: Any) -> Any:

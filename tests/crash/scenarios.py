@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,11 +17,12 @@ from functions.ingest.handler import lambda_handler as ingest_handler
 from functions.register.handler import lambda_handler as register_handler
 from functions.retrain.handler import lambda_handler as retrain_handler
 from functions.train.handler import main as train_handler
-from perennial.errors import PerennialError, Retriable
+from perennial.errors import PerennialError, Retriable, VersionsKept
 from perennial.events import DATASET_VERSION_ACCEPTED
-from tests.aws import Account
+from perennial.storage.translate import client
+from tests.aws import REGION, Account
 from tests.crash.calls import unheard
-from tests.crash.deliver import Deliver, Handler, new_process
+from tests.crash.deliver import Deliver, Handler, new_process, plain
 from tests.crash.snapshot import Snapshot, snapshot
 from tests.functions import trips
 from tests.functions.conftest import World, world_in
@@ -219,10 +221,10 @@ def _run(handler: Handler, model: str) -> Callable[[Place, Deliver], Any]:
 # ---- deploy
 
 
-def roll_out(model: str, version: int, deliver: Deliver) -> dict[str, Any]:
+def roll_out(model: str, version: int, deliver: Deliver, execution: str = "one") -> dict[str, Any]:
     """The workflow `rollout`: its steps and the fields it keeps, with its way back; the last answer."""
     known: dict[str, Any] = {"model": model, "version": version, "lambda_version": None, "former": None}
-    known["execution"] = "arn:aws:states:eu-west-1:123456789012:execution:perennial-dev-rollout:one"
+    known["execution"] = execution_arn(execution)
 
     def step(action: str, **more: Any) -> dict[str, Any]:
         found: dict[str, Any] = deliver(DEPLOY, {"action": action, "as_of": AT} | known | more)
@@ -237,8 +239,17 @@ def roll_out(model: str, version: int, deliver: Deliver) -> dict[str, Any]:
             answer = step(action)
     except PerennialError as error:
         failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
-        answer = step("restore", failure=failure)
+        return step("restore", failure=failure)
+    with suppress(VersionsKept):
+        step("prune")
     return answer
+
+
+def execution_arn(name: str) -> str:
+    """An execution of the rollout workflow in the account at hand."""
+    with unheard():
+        account = client("sts").get_caller_identity()["Account"]
+    return f"arn:aws:states:{REGION}:{account}:execution:perennial-dev-rollout:{name}"
 
 
 def two_versions(place: Place) -> None:
@@ -246,7 +257,16 @@ def two_versions(place: Place) -> None:
     for run in ("r1", "r2"):
         leave(place.world.data, run)
         REGISTER({"model": MODEL, "run": run, "as_of": AT})
-    roll_out(MODEL, 1, lambda handler, message: handler(message))
+    roll_out(MODEL, 1, plain)
+
+
+def _three_versions(place: Place) -> None:
+    """Version 2 serves after version 1, version 3 is registered, and few Lambda versions are kept."""
+    two_versions(place)
+    roll_out(MODEL, 2, plain)
+    leave(place.world.data, "r3")
+    REGISTER({"model": MODEL, "run": "r3", "as_of": AT})
+    place.world.setenv(KEPT_VERSIONS="1")
 
 
 def _spoiled(at: str) -> Callable[[Place], None]:
@@ -353,6 +373,7 @@ SCENARIOS: dict[str, Scenario] = {
     "register: passed": Scenario(lambda place: leave(place.world.data, "r1"), _run(REGISTER, MODEL)),
     "register: refused": Scenario(lambda place: leave(place.world.data, "r1", passed=False), _run(REGISTER, MODEL)),
     "deploy: promoted": Scenario(two_versions, lambda place, deliver: roll_out(MODEL, 2, deliver)),
+    "deploy: an old version goes": Scenario(_three_versions, lambda place, deliver: roll_out(MODEL, 3, deliver)),
     "deploy: smoke fails": Scenario(_spoiled("smoke"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: the alias fails": Scenario(_spoiled("alias"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "loop": Scenario(_with_trips, _loop),
