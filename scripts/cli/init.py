@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.markup import escape
 
 from perennial.catalog.load import read_catalog
 from perennial.catalog.model import NAME
@@ -37,7 +38,7 @@ def init(
     # scikit-learn takes seconds to load, which no other verb should wait for
     from perennial.proposal.propose import propose
 
-    with errors.status(f"reading {file.name}") as shown:
+    with errors.status(escape(f"reading {file.name}")) as shown:
         found = propose(file, label, chosen, shown.update)
     for kind, text in (("contracts", found.contract), ("models", found.model)):
         paths[kind].parent.mkdir(parents=True, exist_ok=True)
@@ -102,17 +103,14 @@ def _tell(found: Proposal, files: list[Path], steps: list[str]) -> None:
     rows = [[plan.name, plan.type, plan.role, plan.reason] for plan in found.plans.values()]
     rows += [[name, "–", "not in the contract", reason] for name, reason in found.survey.ignored.items()]
     title = f"{found.survey.path.name}: {found.survey.rows:,} rows, {found.label.task}"
-    console.print(table(title, ("column", "type", "role", "reason"), rows))
+    shown = [[escape(cell) for cell in row] for row in rows]
+    console.print(table(escape(title), ("column", "type", "role", "reason"), shown))
     for finding in found.findings:
         said = "left out: it looks like a leak" if finding.leak else "kept: check that it is known when you predict"
-        console.print(f"[bold red]{_plain(finding.column)}[/]: {finding}; {said}", soft_wrap=True)
+        console.print(f"[bold red]{escape(finding.column)}[/]: {finding}; {said}", soft_wrap=True)
     if found.survey.strays:
         console.print(f"{found.survey.strays:,} rows have not the shape of the table: they will go to quarantine")
     if found.trial.floor is None:
         console.print("No gate is proposed: a simple model could not be told from guessing on the held-out rows")
     console.print("\nWritten for review: " + ", ".join(map(str, files)), soft_wrap=True, markup=False)
     console.print("Next:\n" + "\n".join(f"  {step}" for step in steps), soft_wrap=True, markup=False)
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")

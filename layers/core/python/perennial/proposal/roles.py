@@ -29,7 +29,10 @@ _CAMEL_IDENTIFIER = re.compile(r"[a-z](?:Id|ID|UUID|Key|Nr|No)$")
 _MOMENT = re.compile(
     r"(?:^|[\W_])(?:time|timestamp|ts|date|datetime|day|created|at|when|event|datum|zeit)(?:$|[\W_])", re.I
 )
-_NO_MOMENT = re.compile(r"birth|born|dob|geburt|expir|until|valid|due|deadline|updated|modified|end", re.IGNORECASE)
+_NO_MOMENT = re.compile(
+    r"birth|born|geburt|expir|deadline|updated|modified|(?:^|[\W_])(?:dob|until|valid|due|end|ends)(?:$|[\W_])",
+    re.IGNORECASE,
+)
 _UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _DAY = 86400 * 10**6
 
@@ -78,7 +81,8 @@ def _plan(survey: Survey, tally: Tally, label: str) -> Plan:
         return Plan(tally.name, kind, "label", "what is predicted; not known when a prediction is made", known=False)
     reason = _useless(survey, tally) or _unfit(tally) or _identifier(survey, tally) or _too_many(survey, tally)
     if reason:
-        return Plan(tally.name, kind, "left out", reason)
+        spoilt = f"; it would be numbers but for values like {_shown(tally.spoiler)}" if tally.spoiler else ""
+        return Plan(tally.name, kind, "left out", reason + spoilt)
     return Plan(tally.name, kind, "feature", _seen(survey, tally))
 
 

@@ -11,7 +11,7 @@ import pyarrow.compute as pc
 
 from perennial.catalog.contract import Column, Type
 from perennial.catalog.rules import date_format
-from perennial.datasets.arrays import array_of, ordinals, to_text
+from perennial.datasets.arrays import Mask, array_of, ordinals, to_text
 from perennial.datasets.convert import convert, without
 
 # Texts that people write for "no value"; they count so in a column that is numbers, dates or booleans but for them.
@@ -20,6 +20,8 @@ MARKERS = ("NA", "N/A", "n/a", "#N/A", "NaN", "nan", "NULL", "null", "None", "-"
 _DATES = ("dd.MM.yyyy", "dd/MM/yyyy", "MM/dd/yyyy", "dd-MM-yyyy", "yyyy/MM/dd")
 _TIMES = (" HH:mm", " HH:mm:ss")
 MOST_VALUES = 2000
+# Of the values of a batch: with fewer texts among them the rest are numbers that someone spoilt
+MOST_SPOILT = 0.05
 # Looked at one by one before whole batches are converted
 _PEEKED = 64
 _CODE = r"^\s*[+-]?0[0-9]"
@@ -44,7 +46,8 @@ class Candidate:
 class Tally:
     """One column. `counts` has the texts of the values, until there are too many of them (`many`).
 
-    `wrong` counts values of a typed file that its own type allows and a contract does not (infinity, the year 12000).
+    `spoiler` is a text that alone keeps the column from being numbers; `wrong` counts values of a typed file that its
+    own type allows and a contract does not (infinity, the year 12000).
     """
 
     name: str
@@ -56,6 +59,7 @@ class Tally:
     fraction: bool = False
     native: bool = False
     wrong: int = 0
+    spoiler: str | None = None
     marked: Counter[str] = field(default_factory=Counter)
     counts: Counter[str] = field(default_factory=Counter)
 
@@ -160,12 +164,13 @@ class Tally:
 
     def _holds(self, candidate: Candidate, plain: pa.Array) -> bool:
         column = candidate.column(self.name)
-        if pa.types.is_string(plain.type):
+        if pa.types.is_string(plain.type) and candidate.type != "number":
             first = plain.drop_null()[:_PEEKED]
             if any(convert(column, part)[1] is not None for part in (first[:2], first)):
                 return False
         typed, wrong = convert(column, plain, ("NaN",))
         if wrong is not None and not self._settled:
+            self._note_spoiler(candidate, plain, wrong)
             return False
         self.wrong += 0 if wrong is None else int(wrong.sum())
         if candidate.type != "boolean":
@@ -174,6 +179,11 @@ class Tally:
                 candidate.low = found["min"] if candidate.low is None else min(candidate.low, found["min"])
                 candidate.high = found["max"] if candidate.high is None else max(candidate.high, found["max"])
         return True
+
+    def _note_spoiler(self, candidate: Candidate, plain: pa.Array, wrong: Mask) -> None:
+        """Remember a text that alone keeps a column of numbers from being one."""
+        if candidate.type == "number" and wrong.sum() <= MOST_SPOILT * (len(plain) - plain.null_count):
+            self.spoiler = plain.filter(pa.array(wrong))[0].as_py()
 
     def _has(self, *types: str) -> bool:
         return any(one.type in types for one in self.candidates or [])
