@@ -11,17 +11,13 @@ from functions.train.handler import main
 from perennial.serving.bundle import manifest, verify
 from perennial.serving.predictor import Predictor
 from tests.functions.conftest import World
-from tests.functions.trips import CONTRACT, MODEL, deploy, drop, request, trips
+from tests.functions.trips import deploy, drop, request, trips
 from tests.unit.training.own import SOURCES
 
 
 def deploy_own(world: World, **changed: str) -> None:
-    deploy(world)
-    model = MODEL.format(
-        features="[amount, city, sunny]", algorithm="nearest:NearestMean", gates="{auc: {min: 0.6}}", min_rows=50
-    )
     sources = {f"estimators/{name}": text for name, text in (SOURCES | changed).items()}
-    world.deploy_catalog(None, {"contracts/trips.yaml": CONTRACT, "models/late-trips.yaml": model} | sources)
+    deploy(world, algorithm="nearest:NearestMean", gates="{auc: {min: 0.6}}", extra=sources)
 
 
 def test_an_own_estimator_is_trained_judged_and_served(world: World, tmp_path: Path) -> None:

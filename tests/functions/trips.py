@@ -51,11 +51,12 @@ def deploy(
     gates: str = "{auc: {min: 0.55, max: 0.95}}",
     min_rows: int = 50,
     when: str = "{}",
+    extra: dict[str, str] | None = None,
 ) -> None:
-    """Deploy the contract of trips and the model late-trips."""
+    """Deploy the contract of trips and the model late-trips, with `extra` files of the catalog."""
     model = MODEL.format(features=features, algorithm=algorithm, gates=gates, min_rows=min_rows, when=when)
     world.make_table("trips")
-    world.deploy_catalog(None, {"contracts/trips.yaml": CONTRACT, "models/late-trips.yaml": model})
+    world.deploy_catalog(None, {"contracts/trips.yaml": CONTRACT, "models/late-trips.yaml": model} | (extra or {}))
 
 
 def trips(days: range, per_day: int = 80, seed: int = 0, **columns: Any) -> pa.Table:
