@@ -70,7 +70,7 @@ def orders(request: pytest.FixtureRequest, count: int, few: int) -> list[tuple[i
 
 
 def seeds(request: pytest.FixtureRequest, many: int) -> range:
-    return range(many if request.config.getoption("--full") else 2)
+    return range(many if request.config.getoption("--full") else 1)
 
 
 # ---- files
@@ -114,7 +114,7 @@ def check_files(here: Place) -> None:
 
 @pytest.mark.timeout(1800)
 def test_files_may_arrive_in_any_order(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    for order in orders(request, len(DROPS), 2):
+    for order in orders(request, len(DROPS), 1):
         with place(tmp_path) as here:
             messages = dropped(here)
             for number in order:
@@ -134,7 +134,7 @@ def test_files_may_arrive_at_once_and_twice(request: pytest.FixtureRequest, tmp_
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("when", get_args(When))
 def test_a_file_whose_process_dies_may_be_overtaken(request: pytest.FixtureRequest, tmp_path: Path, when: When) -> None:
-    for number in range(1, 40) if request.config.getoption("--full") else Random(when).sample(range(10, 28), 2):
+    for number in range(1, 40) if request.config.getoption("--full") else Random(when).sample(range(10, 28), 1):
         with place(tmp_path) as here:
             first, *others = dropped(here)
             with crash_at(number, when) as death:
@@ -180,7 +180,7 @@ def heard() -> list[dict[str, Any]]:
 
 @pytest.mark.timeout(1800)
 def test_arrivals_and_schedules_may_come_in_any_order(request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    for order in orders(request, 4, 2):
+    for order in orders(request, 4, 1):
         with place(tmp_path) as here:
             committed(here, 3)
             for number in order:

@@ -23,6 +23,11 @@ from tests.crash.snapshot import differences
 # the account of every run, so that names and bytes are the same in all of them
 ACCOUNT = "777777777777"
 WHENS: tuple[When, ...] = get_args(When)
+# what runs without --full
+SAMPLE = {
+    "ledger", "ingest: accepted", "retrain: an arrival starts", "retrain: finish failed", "train", "evaluate",
+    "register: passed", "deploy: promoted", "loop",
+}  # fmt: skip
 # a sample of the calls, where all of them would take too long
 MOST = {"loop": 60}
 
@@ -62,7 +67,11 @@ def stagehand(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 def grouped(names: list[str]) -> list[object]:
     """One process plays all runs of a scenario, as they share the undisturbed one."""
-    return [pytest.param(name, marks=pytest.mark.xdist_group(f"crash {name}"), id=name) for name in names]
+    groups = {name: [pytest.mark.xdist_group(f"crash {name}")] for name in names}
+    return [
+        pytest.param(name, marks=[*marks, *([] if name in SAMPLE else [pytest.mark.full])], id=name)
+        for name, marks in groups.items()
+    ]
 
 
 ALL = grouped(list(SCENARIOS))
@@ -100,11 +109,9 @@ def test_a_process_that_dies_twice_is_made_good_too(stagehand: Stagehand, name: 
     assert not complaints, json.dumps(complaints, indent=1)
 
 
-@pytest.mark.parametrize("times", [2, 3])
+@pytest.mark.parametrize("times", [2, pytest.param(3, marks=pytest.mark.full)])
 @pytest.mark.parametrize("name", ALL)
 def test_a_message_that_comes_more_than_once_has_one_effect(stagehand: Stagehand, name: str, times: int) -> None:
-    if stagehand.sample and times > 2:
-        pytest.skip("runs with scripts/test --full")
     assert not stagehand.complaints(name, Repeating(times))
 
 
