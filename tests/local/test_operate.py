@@ -52,6 +52,7 @@ def staging(served: Shop, tmp_path: Path) -> Iterator[Shop]:
 
 def person(folder: Path, **accounts: Shop) -> Shop:
     """Somebody with an AWS profile for each account; the first is the one that is meant unless another is named."""
+    folder.mkdir()
     lines = []
     for name, shop in accounts.items():
         known = shop.environment
@@ -67,7 +68,7 @@ def person(folder: Path, **accounts: Shop) -> Shop:
 
 
 def test_a_version_is_promoted_as_it_is_and_serves_there(served: Shop, staging: Shop, tmp_path: Path) -> None:
-    ana = person(tmp_path, dev=served, staging=staging)
+    ana = person(tmp_path / "ana", dev=served, staging=staging)
     promotion = ("promote", "returns", "1", "--to", "staging", "--to-profile", "staging", "--wait")
 
     assert [ana.json(*promotion)["promoted_as"], ana.json(*promotion)["promoted_as"]] == [1, 1]
