@@ -50,6 +50,7 @@ CASES: list[tuple[str, list[str], list[list[Any]], list[str]]] = [
     ("only useless columns", ["id", "y"], [[n, n % 2] for n in range(40)], ["features", "'id': an identifier"]),
     ("no rows", ["x", "y"], [], ["empty", "no rows"]),
     ("10,000 columns", [*map(str, range(9999)), "y"], [[0] * 10_000], ["columns", "10,000 columns", "2,000"]),
+    ("semicolons", ["x;y"], [["1;2"]] * 30, ["columns", "'x;y'", "write commas"]),
     ("ragged rows", ["x", "y"], [[1, 2, 3], [1, 2]] * 10, ["fields", "10 of 20 rows", "row 1"]),
 ]  # fmt: skip
 

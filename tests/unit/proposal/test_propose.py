@@ -6,9 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from perennial.datasets.sift import sift
 from perennial.proposal.propose import Proposal
 from tests.unit.proposal.support import catalog_of, proposed, sales, served, write
 
@@ -126,3 +129,20 @@ def test_a_column_that_is_written_together_with_the_label_is_named(tmp_path: Pat
     assert {finding.column for finding in proposal.findings if finding.metric == "gaps"} == {"minutes"}
     assert "# CHECK: where the label is missing it is missing too (100%)" in proposal.model
     assert "minutes" in catalog_of(proposal)[1].features
+
+
+def test_values_that_no_contract_holds_are_counted_and_cost_their_rows_only(tmp_path: Path) -> None:
+    rng = np.random.default_rng(9)
+    x = rng.normal(size=300)
+    y = x + rng.normal(size=300) > 0
+    x[[3, 5]] = np.inf
+    pq.write_table(
+        pa.table({"x": x, "missing": np.where(rng.random(300) < 0.1, np.nan, 1.0) * rng.normal(size=300), "y": y}),
+        tmp_path / "made.parquet",
+    )
+    proposal = proposed(tmp_path / "made.parquet", "y")
+    assert "2 values are infinite or out of range: their rows will go to quarantine" in proposal.contract
+    contract, _ = catalog_of(proposal)
+    assert contract.missing == ("", "NaN")
+    found = sift(tmp_path / "made.parquet", "made.parquet", contract, tmp_path)
+    assert (found.refusal, found.accepted, found.quarantined) == (None, 298, 2)

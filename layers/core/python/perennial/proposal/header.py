@@ -97,6 +97,8 @@ def _keys(line: bytes) -> list[str]:
 
 
 def _check(path: Path, names: list[str]) -> None:
+    if len(names) == 1 and any(sign in names[0] for sign in ";\t|"):
+        raise refused(path, "columns", f"one column named {names[0][:100]!r}: write commas between columns")
     if len(names) > MAX_COLUMNS:
         raise refused(path, "columns", f"{len(names):,} columns; a contract holds at most {MAX_COLUMNS:,}")
     folded = Counter(name.lower() for name in names if name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -76,6 +76,14 @@ def event_time(found: dict[str, Plan]) -> str | None:
 
 
 def _plan(survey: Survey, tally: Tally, label: str) -> Plan:
+    plan = _judged(survey, tally, label)
+    if not tally.wrong:
+        return plan
+    warning = f"{tally.wrong:,} values are infinite or out of range: their rows will go to quarantine"
+    return replace(plan, reason=f"{plan.reason}; {warning}")
+
+
+def _judged(survey: Survey, tally: Tally, label: str) -> Plan:
     kind = tally.chosen.type
     if tally.name == label:
         return Plan(tally.name, kind, "label", "what is predicted; not known when a prediction is made", known=False)
