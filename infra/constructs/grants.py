@@ -9,15 +9,18 @@ from aws_cdk import aws_s3_assets as s3_assets
 
 from infra.constructs.acknowledge import acknowledge_wildcard, seen_from
 
-_READ = ["s3:GetObject", "s3:GetObjectVersion", "s3:GetObjectTagging"]
-_WRITE = ["s3:PutObject", "s3:PutObjectTagging", "s3:AbortMultipartUpload"]
-_READ_ITEMS = ["dynamodb:GetItem", "dynamodb:Query"]
-_WRITE_ITEMS = ["dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:DeleteItem", "dynamodb:ConditionCheckItem"]
+_READ = ["s3:GetObject"]
+_WRITE = ["s3:PutObject", "s3:AbortMultipartUpload"]
+
+# Partitions of the registry table: the first word of a partition key says whose the items are.
+DATASETS, MODELS, LEDGER = "DATASET#", "MODEL#", "LEDGER#"
 
 
-def allow(role: iam.IRole, actions: list[str], resources: list[str]) -> None:
+def allow(
+    role: iam.IRole, actions: list[str], resources: list[str], conditions: dict[str, dict[str, list[str]]] | None = None
+) -> None:
     """One statement of the role's policy."""
-    role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=resources))
+    role.add_to_principal_policy(iam.PolicyStatement(actions=actions, resources=resources, conditions=conditions))
 
 
 def read_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
@@ -26,6 +29,11 @@ def read_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
     # Without ListBucket, S3 answers 403 where there is no object, and missing could not be told from forbidden. A
     # condition on s3:prefix would bring that back, since a GetObject has no prefix.
     allow(role, ["s3:ListBucket"], [bucket.bucket_arn])
+
+
+def read_versions(role: iam.IRole, bucket: s3.IBucket, prefix: str) -> None:
+    """Read versions of objects under `prefix` by their ids: what an event was about, whatever came since."""
+    _objects(role, bucket, ["s3:GetObjectVersion"], (prefix,))
 
 
 def write_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
@@ -45,21 +53,37 @@ def _objects(role: iam.IRole, bucket: s3.IBucket, actions: list[str], prefixes: 
         acknowledge_wildcard(role, f"Keys under {prefix or 'this bucket'} are made by the data.", arn, f"/{prefix}*")
 
 
-def read_items(role: iam.IRole, table: dynamodb.ITable) -> None:
-    """Read items of a table by key."""
-    allow(role, _READ_ITEMS, [table.table_arn])
+def get_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None:
+    """Read items of a table by key, of partitions whose keys begin so (none: of all)."""
+    _items(role, table, ["dynamodb:GetItem"], partitions)
 
 
-def write_items(role: iam.IRole, table: dynamodb.ITable) -> None:
-    """Read and write items of a table, alone or in transactions."""
-    allow(role, _READ_ITEMS + _WRITE_ITEMS, [table.table_arn])
+def find_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None:
+    """Read items of whole partitions."""
+    _items(role, table, ["dynamodb:Query"], partitions)
+
+
+def put_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None:
+    """Read and write items by key, alone or in transactions; not delete them."""
+    _items(role, table, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], partitions)
+
+
+def delete_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None:
+    """Delete items by key."""
+    _items(role, table, ["dynamodb:DeleteItem"], partitions)
+
+
+def _items(role: iam.IRole, table: dynamodb.ITable, actions: list[str], partitions: tuple[str, ...]) -> None:
+    begin = [f"{partition}*" for partition in partitions]
+    own = {"ForAllValues:StringLike": {"dynamodb:LeadingKeys": begin}} if begin else None
+    allow(role, actions, [table.table_arn], own)
 
 
 def append_ledger(role: iam.IRole, ledger: s3.IBucket, registry: dynamodb.ITable) -> None:
     """Read the ledger and append to it; its bucket's policy refuses overwriting and deleting, whoever asks."""
     read_objects(role, ledger, "")
     _objects(role, ledger, ["s3:PutObject"], ("",))
-    write_items(role, registry)
+    put_items(role, registry, LEDGER)
 
 
 def read_asset(role: iam.IRole, asset: s3_assets.Asset) -> None:

@@ -26,6 +26,7 @@ from infra.local.events import EventsService
 from infra.local.fargate import FargateService
 from infra.local.front import Front, forget_moto, prepare_moto
 from infra.local.gateway import Gateway
+from infra.local.iam.gate import Gate
 from infra.local.identity import IdentityService
 from infra.local.lambdas import LambdaService
 from infra.local.provision import Provisioner, ProvisionError
@@ -71,9 +72,11 @@ class LocalCloud:
         """Listen and start every service; raises PortTaken. Nothing is provisioned yet."""
         self.workdir.mkdir(parents=True, exist_ok=True)
         try:
-            self._server = Server(self._wanted[0], Front(self.services, self.control))
+            front = Front(self.services, self.control)
+            self._server = Server(self._wanted[0], front)
             api_port = free_port(self._wanted[1], "the HTTP API")
             self.cloud = Cloud(self._server.port, api_port, self.workdir, strict=self.strict)
+            front.gate = Gate(self.cloud)
             self.provisioner = Provisioner(self.cloud, self._progress)
             prepare_moto(self._server.port)
             forget_moto()
@@ -173,7 +176,7 @@ def free_port(port: int, what: str) -> int:
 def write_state(running: LocalCloud, env: str) -> Path:
     """Write `local.json`: where the cloud answers and the developer's keys; readable by its owner only."""
     cloud = running.cloud
-    developer = cloud.credentials.issue(f"arn:aws:iam::{cloud.account}:user/developer")
+    developer = cloud.credentials.issue(f"arn:aws:iam::{cloud.account}:user/developer", administrator=True)
     state = {
         "pid": os.getpid(),
         "port": cloud.port,

@@ -6,6 +6,7 @@ import secrets
 import threading
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -13,6 +14,8 @@ import boto3
 from botocore.config import Config
 
 from infra.local.clock import Clock
+from infra.local.iam.authority import Authority
+from infra.local.iam.principals import user_of_key
 
 if TYPE_CHECKING:
     from werkzeug import Request, Response
@@ -39,6 +42,7 @@ class Principal:
     access_key: str
     secret_key: str = field(repr=False)
     arn: str
+    administrator: bool = False  # may do whatever no resource's own policy denies
 
 
 class Credentials:
@@ -48,10 +52,11 @@ class Credentials:
         self._principals: dict[str, Principal] = {}
         self._lock = threading.Lock()
 
-    def issue(self, arn: str, access_key: str | None = None, secret_key: str | None = None) -> Principal:
-        """A new key pair for the principal `arn` (an IAM user or role ARN)."""
-        access_key = access_key or f"AKIA{secrets.token_hex(8).upper()}"
-        principal = Principal(access_key, secret_key or secrets.token_urlsafe(30), arn)
+    def issue(self, arn: str, *, administrator: bool = False) -> Principal:
+        """A new key pair for the principal `arn` (an IAM user, or a session of a role)."""
+        prefix = "ASIA" if ":assumed-role/" in arn else "AKIA"
+        access_key = f"{prefix}{secrets.token_hex(8).upper()}"
+        principal = Principal(access_key, secrets.token_urlsafe(30), arn, administrator)
         with self._lock:
             self._principals[principal.access_key] = principal
         return principal
@@ -91,9 +96,22 @@ class Cloud:
     service_event: Callable[[str, Mapping[str, Any]], Any] = field(default=lambda source, event: None, repr=False)
 
     def __post_init__(self) -> None:
-        self.admin = self.credentials.issue(f"arn:aws:iam::{self.account}:user/local")
+        self.admin = self.credentials.issue(f"arn:aws:iam::{self.account}:user/local", administrator=True)
         self._clients: dict[tuple[str, int], Any] = {}
         self._lock = threading.Lock()
+
+    @cached_property
+    def authority(self) -> Authority:
+        """Who decides what callers may do."""
+        return Authority(self)
+
+    def find_principal(self, access_key: str) -> Principal | None:
+        """Who signs with `access_key`: a key that this cloud has issued, or one of an IAM user."""
+        issued = self.credentials.find(access_key)
+        if issued is not None or not access_key:
+            return issued
+        found = user_of_key(self.account, access_key)
+        return Principal(access_key, found[1], found[0]) if found else None
 
     @property
     def endpoint(self) -> str:

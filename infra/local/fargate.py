@@ -16,6 +16,7 @@ from werkzeug import Request, Response
 from infra.local import aws_json
 from infra.local.aws_json import ApiError
 from infra.local.context import Cloud
+from infra.local.fargate_roles import TASKS
 from infra.local.fargate_task import Container, Machinery, Task, identifier
 from infra.local.lambdas.logs import LogWriter
 from infra.local.lambdas.metrics import Metrics
@@ -134,8 +135,14 @@ class FargateService:
             "attributes": [],
         }
         role = overrides.get("taskRoleArn") or definition.get("taskRoleArn")
+        execution = overrides.get("executionRoleArn") or definition.get("executionRoleArn")
+        if role and not self._cloud.authority.trusts(role, TASKS):
+            raise ApiError(
+                "ClientException", f"ECS was unable to assume the role '{role}' that was provided for this task."
+            )
         arn = f"{prefix}:task/{cluster_name}/{task_id}"
-        return Task(arn, facts, definition, containers, self._machinery, int(memory) if memory else None, role)
+        limit = int(memory) if memory else None
+        return Task(arn, facts, definition, containers, self._machinery, limit, role, execution)
 
     def _describe_tasks(self, call: Mapping[str, Any]) -> dict[str, Any]:
         cluster = self._cluster(call)

@@ -18,6 +18,8 @@ from typing import Any
 
 from infra.local import process
 from infra.local.context import Cloud
+from infra.local.fargate_roles import CannotStart, ExecutionRole
+from infra.local.iam import principals
 from infra.local.lambdas.images import Image, ImageError, build, source_of
 from infra.local.lambdas.logs import LogWriter
 from infra.local.lambdas.pipes import Pipe, Pump
@@ -27,10 +29,6 @@ MEGABYTE = 1024 * 1024
 PROVISIONING = 0.2  # seconds of real time before the containers start
 STOP_TIMEOUT = 30
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
-
-
-class CannotStart(Exception):
-    """The task stops before its containers run; the message is the stopped reason."""
 
 
 @dataclass(frozen=True)
@@ -79,6 +77,7 @@ class Task:
     machinery: Machinery
     memory: int | None
     role: str | None
+    execution_role: str | None
     status: str = "PROVISIONING"
     desired: str = "RUNNING"
     stop_code: str | None = None
@@ -93,6 +92,10 @@ class Task:
     def identifier(self) -> str:
         """The last part of the ARN."""
         return self.arn.rpartition("/")[2]
+
+    @property
+    def _execution(self) -> ExecutionRole:
+        return ExecutionRole(self.machinery.cloud, self.execution_role, self.identifier)
 
     def start(self) -> None:
         """Begin: everything else happens in a thread of the task's own."""
@@ -174,6 +177,7 @@ class Task:
             self._ended.set()
 
     def _image(self, uri: str) -> Image:
+        self._execution.pull(uri)
         source = source_of(self.machinery.cloud, uri)
         if source is None:
             raise CannotStart(f"CannotPullContainerError: image {uri} was not found")
@@ -193,8 +197,7 @@ class Task:
             "TMPDIR": str(self._temporary()),
         }
         if self.role:
-            session = f"{self.role.rpartition('/')[2]}/{self.identifier}"
-            key = cloud.credentials.issue(f"arn:aws:sts::{cloud.account}:assumed-role/{session}")
+            key = cloud.credentials.issue(principals.session_arn(self.role, self.identifier))
             variables |= {"AWS_ACCESS_KEY_ID": key.access_key, "AWS_SECRET_ACCESS_KEY": key.secret_key}
         return {**variables, **image.variables(), **container.environment()}
 
@@ -217,7 +220,8 @@ class Task:
             )
         prefix = options.get("awslogs-stream-prefix", "ecs")
         stream = f"{prefix}/{container.definition['name']}/{self.identifier}"
-        return lambda line: self.machinery.logs.add(group, stream, line)
+        writer = self._execution.log_writer(group, stream)
+        return lambda line: self.machinery.logs.add(group, stream, line, writer)
 
     def _finish(self) -> None:
         self.desired = "STOPPED"

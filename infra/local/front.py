@@ -8,22 +8,19 @@ from __future__ import annotations
 import io
 import json
 import os
-import re
 import threading
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 from moto.core.config import default_user_config
+from moto.iam.access_control import PermissionResult
 from moto.s3.models import FakeBucket
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug import Request, Response
 
-from infra.local import bucket_policies
 from infra.local.context import Service
-
-SCOPE = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/]*/([^/]+)/aws4_request")
-QUERY_SCOPE = re.compile(r"^[^/]+/\d{8}/[^/]*/([^/]+)/aws4_request$")
+from infra.local.iam.gate import Gate, signer
 
 # moto evaluates a condition and then writes, without a lock in between: concurrent conditional writes would both
 # succeed. On AWS they are atomic, and exactly-once rests on that, so the calls of these services go one by one.
@@ -34,11 +31,7 @@ Control = Callable[[str, dict[str, Any]], tuple[int, dict[str, Any]]]
 
 def service_of(request: Request) -> str:
     """The service that a request is signed for (`s3`, `lambda`, …), from its credential scope; unsigned: `s3`."""
-    header = SCOPE.search(request.headers.get("Authorization", ""))
-    if header:
-        return header[1].lower()
-    query = QUERY_SCOPE.match(request.args.get("X-Amz-Credential", ""))
-    return query[1].lower() if query else "s3"
+    return signer(request)[1]
 
 
 def prepare_moto(port: int) -> None:
@@ -47,7 +40,8 @@ def prepare_moto(port: int) -> None:
     # S3 accepts a logging configuration and only then fails to deliver if the target's policy forbids it; the policy
     # is a resource of its own that CloudFormation makes later
     FakeBucket._log_permissions_enabled_policy = staticmethod(lambda target_bucket, target_prefix: True)
-    bucket_policies.enforce()
+    # who may do what is decided before moto is asked (infra/local/iam)
+    FakeBucket.get_permission = lambda *_: PermissionResult.NEUTRAL
     default_user_config["stepfunctions"] = {"execute_state_machine": True}
 
 
@@ -63,6 +57,7 @@ class Front:
 
     def __init__(self, services: Sequence[Service], control: Control) -> None:
         self.services = services
+        self.gate: Gate | None = None
         self._control = control
         self._moto = DomainDispatcherApplication(create_backend_app)
         self._locks = {name: threading.RLock() for name in ATOMIC}
@@ -73,13 +68,30 @@ class Front:
         if request.path.startswith(("/_perennial/", "/moto-api")):
             return self._controlled(request)(environ, start_response)
         body = request.get_data()
+        public = request.path.startswith("/_lambda/")  # code is downloaded by an address that nobody can guess
+        if self.gate is not None and not public and (refused := self.gate.refused(request)):
+            return refused(environ, start_response)
         for service in self.services:
             response = service.handle(request)
             if response is not None:
                 return response(environ, start_response)
         environ["wsgi.input"] = io.BytesIO(body)
+        return self._from_moto(request, environ, start_response)
+
+    def _from_moto(self, request: Request, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        started: list[Any] = []
+
+        def begin(status: str, *rest: Any) -> Any:
+            started[:] = [status, *rest]
+            return None
+
         with self._alone(service_of(request)):
-            return [b"".join(self._moto(environ, start_response))]
+            content = b"".join(self._moto(environ, begin))
+        other = self.gate.answered(request, int(started[0][:3])) if self.gate is not None else None
+        if other is not None:
+            return other(environ, start_response)
+        start_response(*started)
+        return [content]
 
     def _alone(self, service: str) -> AbstractContextManager[Any]:
         return self._locks.get(service, nullcontext())

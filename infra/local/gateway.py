@@ -28,6 +28,7 @@ from infra.local.context import Cloud, Principal
 from infra.local.front import service_of
 from infra.local.http_payload import Reply, Routed, message
 from infra.local.http_server import GatewayServer
+from infra.local.identity import user_id
 from infra.local.patches import Patches
 from infra.local.permissions import Permissions, split_function
 from infra.local.sigv4 import HttpRequest
@@ -153,6 +154,7 @@ class Gateway:
             request_id=facts["requestId"],
             time=self._cloud.clock.now(),
             caller=caller,
+            caller_id=user_id(self._cloud, caller) if caller else "",
         )
         return self._integrated(api, route, request, routed, facts)
 
@@ -168,9 +170,9 @@ class Gateway:
             return None
         if kind != "AWS_IAM":
             raise sigv4.Refused(f"authorisation by {kind} is not imitated")
-        caller = sigv4.verify(request, self._cloud.credentials.find, region=self._cloud.region)
+        caller = sigv4.verify(request, self._cloud.find_principal, region=self._cloud.region)
         arn = self._arn(api_id, stage, f"{request.method}{path}")
-        if not self._permissions.caller_may(caller.arn, "execute-api:Invoke", arn):
+        if not self._permissions.caller_may(caller, "execute-api:Invoke", arn):
             raise sigv4.Refused(f"{caller.arn} may not do execute-api:Invoke on {arn}")
         return caller
 

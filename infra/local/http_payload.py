@@ -51,6 +51,7 @@ class Routed:
     request_id: str
     time: datetime
     caller: Principal | None = None
+    caller_id: str = ""
     source_ip: str = "127.0.0.1"
     protocol: str = "HTTP/1.1"
 
@@ -146,21 +147,20 @@ def _context(request: HttpRequest, routed: Routed) -> dict[str, Any]:
         "timeEpoch": int(routed.time.timestamp() * 1000),
     }
     if routed.caller is not None:
-        context["authorizer"] = {"iam": _identity(routed.caller)}
+        context["authorizer"] = {"iam": _identity(routed.caller, routed.caller_id)}
     return context
 
 
-def _identity(caller: Principal) -> dict[str, Any]:
+def _identity(caller: Principal, unique: str) -> dict[str, Any]:
     """Who signed, as `requestContext.authorizer.iam` says it."""
-    unique = caller.arn if not caller.arn.count(":") >= 5 else caller.arn.split(":", 5)[5].replace("/", "-")
     return {
         "accessKey": caller.access_key,
         "accountId": caller.arn.split(":")[4],
-        "callerId": f"AIDA-{unique}",
+        "callerId": unique,
         "cognitoIdentity": None,
         "principalOrgId": None,
         "userArn": caller.arn,
-        "userId": f"AIDA-{unique}",
+        "userId": unique,
     }
 
 

@@ -1,37 +1,97 @@
-"""STS GetCallerIdentity for the keys that this cloud has issued (moto would answer with a user of its own)."""
+"""STS of the local cloud: who a key belongs to, and sessions of roles for those whom their trust policies let in.
+
+moto would answer both with principals of its own.
+Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
+"""
 
 from __future__ import annotations
 
 import re
+import secrets
 import uuid
+from collections.abc import Mapping
+from datetime import timedelta
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
 
 from werkzeug import Request, Response
 
-from infra.local.context import Cloud
+from infra.local.context import Cloud, Principal
+from infra.local.iam import principals
+from infra.local.iam.calls import model
+from infra.local.iam.gate import denial, signer
+from infra.local.iam.need import Need
+from infra.local.iam.refusals import refusal
 
-KEY = re.compile(r"Credential=([^/,\s]+)/[^,]*/sts/aws4_request")
+SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
+DURATION = 3600  # seconds
 
-REPLY = """<GetCallerIdentityResponse xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><GetCallerIdentityResult>\
-<Arn>{arn}</Arn><UserId>{key}</UserId><Account>{account}</Account></GetCallerIdentityResult>\
-<ResponseMetadata><RequestId>{request}</RequestId></ResponseMetadata></GetCallerIdentityResponse>"""
+REPLY = """<{action}Response xmlns="https://sts.amazonaws.com/doc/2011-06-15/"><{action}Result>{result}</{action}Result>\
+<ResponseMetadata><RequestId>{request}</RequestId></ResponseMetadata></{action}Response>"""
 
 
 class IdentityService:
-    """Tells a caller who it is."""
+    """Answers GetCallerIdentity and AssumeRole."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
 
     def handle(self, request: Request) -> Response | None:
-        """Answer GetCallerIdentity of a known key; everything else passes."""
-        signed = KEY.search(request.headers.get("Authorization", ""))
-        if not signed or b"Action=GetCallerIdentity" not in request.get_data():
-            return None
-        principal = self._cloud.credentials.find(signed[1])
+        """Answer what is signed for STS with a known key; everything else passes."""
+        access_key, service = signer(request)
+        principal = self._cloud.find_principal(access_key) if service == "sts" else None
         if principal is None:
             return None
-        body = REPLY.format(arn=principal.arn, key=signed[1], account=self._cloud.account, request=uuid.uuid4())
-        return Response(body, mimetype="text/xml")
+        form = dict(parse_qsl(request.get_data(as_text=True) or request.query_string.decode()))
+        if form.get("Action") == "GetCallerIdentity":
+            user = user_id(self._cloud, principal)
+            result = {"Arn": principal.arn, "UserId": user, "Account": self._cloud.account}
+            return _reply("GetCallerIdentity", _xml(result))
+        return self._assume(principal, form) if form.get("Action") == "AssumeRole" else None
 
     def stop(self) -> None:
         """Nothing to end."""
+
+    def _assume(self, caller: Principal, form: Mapping[str, str]) -> Response:
+        role, name = form.get("RoleArn", ""), form.get("RoleSessionName", "")
+        if not SESSION_NAME.fullmatch(name):
+            return _invalid("1 validation error detected: Value at 'roleSessionName' failed to satisfy constraint")
+        if len(form.keys() - {"Action", "Version", "RoleArn", "RoleSessionName", "DurationSeconds"}):
+            return _invalid("session policies, tags and external ids are not imitated by the local cloud")
+        if not self._cloud.authority.trusts_caller(role, caller):
+            need = Need("sts:AssumeRole", role)
+            return refusal(model("sts"), denial(caller, need, "").rstrip())
+        session = self._cloud.credentials.issue(principals.session_arn(role, name))
+        ends = self._cloud.clock.now() + timedelta(seconds=DURATION)
+        keys = {
+            "AccessKeyId": session.access_key,
+            "SecretAccessKey": session.secret_key,
+            "SessionToken": secrets.token_urlsafe(48),
+            "Expiration": ends.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        }
+        who = {"Arn": session.arn, "AssumedRoleId": user_id(self._cloud, session)}
+        body = f"<Credentials>{_xml(keys)}</Credentials><AssumedRoleUser>{_xml(who)}</AssumedRoleUser>"
+        return _reply("AssumeRole", body)
+
+
+def user_id(cloud: Cloud, principal: Principal) -> str:
+    """The id that IAM gives a principal and never again: of a session, its role's and the session's name.
+
+    Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
+    """
+    identity = cloud.authority.identity(principal.arn)
+    unique = identity.unique if identity else cloud.account
+    return f"{unique}:{principal.arn.rpartition('/')[2]}" if ":assumed-role/" in principal.arn else unique
+
+
+def _xml(values: Mapping[str, str]) -> str:
+    return "".join(f"<{name}>{escape(value)}</{name}>" for name, value in values.items())
+
+
+def _reply(action: str, result: str) -> Response:
+    return Response(REPLY.format(action=action, result=result, request=uuid.uuid4()), mimetype="text/xml")
+
+
+def _invalid(message: str) -> Response:
+    body = f"<ErrorResponse><Error><Type>Sender</Type><Code>ValidationError</Code><Message>{message}</Message></Error>"
+    return Response(f"{body}</ErrorResponse>", 400, mimetype="text/xml")

@@ -28,7 +28,7 @@ from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state
 )
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.state_task import StateTask
 from moto.stepfunctions.parser.asl.eval.callback.callback import CallbackOutcomeTimedOut
-from moto.stepfunctions.parser.asl.utils.boto_client import boto_client_for
+from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from infra.local.patches import Patches
@@ -159,7 +159,9 @@ def _task_resolver(
     normalised_parameters: dict[str, Any],
     state_credentials: Any,
 ) -> Job:
-    client = boto_client_for(service="ecs", region=resource_runtime_part.region, state_credentials=state_credentials)
+    client = boto_client.boto_client_for(
+        service="ecs", region=resource_runtime_part.region, state_credentials=state_credentials
+    )
     submitted = env.stack.pop()["Tasks"][0]
     task = {"cluster": submitted["ClusterArn"], "tasks": [submitted["TaskArn"]]}
 
@@ -185,7 +187,7 @@ def _execution_resolver(original: Callable[..., Any]) -> Any:
     def resolver(self: StateTaskServiceSfn, **arguments: Any) -> Job:
         env = arguments["env"]
         arn = env.stack[-1]["ExecutionArn"]
-        client = boto_client_for(
+        client = boto_client.boto_client_for(
             service="stepfunctions",
             region=arguments["resource_runtime_part"].region,
             state_credentials=arguments["state_credentials"],

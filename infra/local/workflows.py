@@ -30,8 +30,10 @@ from werkzeug import Request, Response
 
 from infra.local import workflow_errors, workflow_replies, workflow_tasks
 from infra.local.context import Cloud, Principal
+from infra.local.iam import principals
 from infra.local.patches import Patches
 from infra.local.workflow_definitions import problems
+from infra.local.workflow_roles import Roles
 from infra.local.workflow_time import Timekeeper, interrupt
 
 INPUT_LIMIT = 262_144  # characters of StartExecution's input
@@ -101,8 +103,7 @@ class Workflows:
 
     def _client(self, region: str, service: str, role: str) -> Any:
         if role not in self._principals:
-            session_arn = f"arn:aws:sts::{self._cloud.account}:assumed-role/{role.rpartition('/')[2]}/states"
-            self._principals[role] = self._cloud.credentials.issue(session_arn)
+            self._principals[role] = self._cloud.credentials.issue(principals.session_arn(role, "states"))
         principal = self._principals[role]
         session: Any = boto3.session.Session(
             aws_access_key_id=principal.access_key, aws_secret_access_key=principal.secret_key, region_name=region
@@ -122,7 +123,7 @@ class Workflows:
 
     def _backend(self) -> None:
         own = StepFunctionsParserBackend
-        patches, starting = self._patches, self._starting
+        patches, starting, roles = self._patches, self._starting, Roles(self._cloud)
         start, create, update = own.start_execution, own.create_state_machine, own.update_state_machine
 
         def start_execution(
@@ -135,16 +136,28 @@ class Workflows:
 
         def create_state_machine(self: Any, name: str, definition: str, roleArn: str, **rest: Any) -> Any:  # noqa: N803 - moto's name
             _check_definition(definition)
+            roles.check(roleArn, definition, rest.get("loggingConfiguration"))
             with starting:
                 machine = create(self, name=name, definition=definition, roleArn=roleArn, **rest)
                 if machine.definition != definition:
                     raise StateMachineAlreadyExists(f"State Machine Already Exists: '{machine.arn}'")
                 return machine
 
-        def update_state_machine(self: Any, arn: str, definition: str | None = None, *rest: Any, **more: Any) -> Any:
+        def update_state_machine(
+            self: Any,
+            arn: str,
+            definition: str | None = None,
+            role_arn: str | None = None,
+            logging_configuration: Any = None,
+            *rest: Any,
+            **more: Any,
+        ) -> Any:
             if definition is not None:
                 _check_definition(definition)
-            return update(self, arn, definition, *rest, **more)
+            machine = self.describe_state_machine(arn)
+            logging = logging_configuration or machine.loggingConfiguration
+            roles.check(role_arn or machine.roleArn, definition or machine.definition, logging)
+            return update(self, arn, definition, role_arn, logging_configuration, *rest, **more)
 
         patches.replace(own, "start_execution", start_execution)
         patches.replace(own, "create_state_machine", create_state_machine)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import Duration
 from constructs import Construct
 
-from infra.constructs.grants import read_objects, write_objects
+from infra.constructs.grants import MODELS, get_items, read_objects, write_objects
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from infra.constructs.training_image import TrainingImage
@@ -30,4 +30,5 @@ class Evaluate(StageFunction):
         )
         read_objects(self.role, shared.memory.data, "staging/", "models/")
         write_objects(self.role, shared.memory.data, "staging/")
+        get_items(self.role, shared.memory.registry, MODELS)
         shared.share_ledger(self.role)

@@ -6,7 +6,15 @@ from aws_cdk import ArnFormat, Duration
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_wildcard
-from infra.constructs.grants import allow, delete_objects, read_objects, write_objects
+from infra.constructs.grants import (
+    DATASETS,
+    allow,
+    delete_objects,
+    put_items,
+    read_objects,
+    read_versions,
+    write_objects,
+)
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.settings import IngestSettings
@@ -18,7 +26,7 @@ TEMPORARY_MIB = 6144
 # Lambda's longest. Larger files belong on Fargate.
 TIMEOUT = Duration.minutes(15)
 
-_PARTITIONS = ["glue:GetTable", "glue:GetPartition", "glue:CreatePartition", "glue:BatchCreatePartition"]
+_PARTITIONS = ["glue:GetTable", "glue:CreatePartition"]
 
 
 class Ingest(StageFunction):
@@ -38,7 +46,9 @@ class Ingest(StageFunction):
         memory = shared.memory
         read_objects(self.role, memory.data, "raw/", "staging/", "curated/", "quarantine/", "profiles/")
         write_objects(self.role, memory.data, "staging/", "curated/", "quarantine/", "profiles/")
+        read_versions(self.role, memory.data, "raw/")
         delete_objects(self.role, memory.data, "staging/")
+        put_items(self.role, memory.registry, DATASETS)
         shared.share_ledger(self.role)
         memory.bus.grant_put_events_to(self.role)
         self._add_partitions(shared)

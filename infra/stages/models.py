@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_wildcard
-from infra.constructs.grants import allow, read_asset, read_items
+from infra.constructs.grants import MODELS, allow, find_items, get_items, read_asset
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.settings import ModelsSettings
@@ -30,7 +30,8 @@ class Models(StageFunction):
             timeout=TIMEOUT,
         )
         read_asset(self.role, shared.memory.catalog_asset)
-        read_items(self.role, shared.memory.registry)
+        get_items(self.role, shared.memory.registry, MODELS)
+        find_items(self.role, shared.memory.registry, MODELS)
         versions = shared.predict_arn(":*")
         allow(self.role, ["lambda:InvokeFunction"], [versions])
         acknowledge_wildcard(self.role, "A caller may ask for any published version of any model.", versions)

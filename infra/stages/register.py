@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import Duration
 from constructs import Construct
 
-from infra.constructs.grants import read_objects, write_objects
+from infra.constructs.grants import MODELS, put_items, read_objects, write_objects
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.settings import RegisterSettings
@@ -29,5 +29,6 @@ class Register(StageFunction):
         )
         read_objects(self.role, shared.memory.data, "staging/", "models/")
         write_objects(self.role, shared.memory.data, "models/")
+        put_items(self.role, shared.memory.registry, MODELS)
         shared.share_ledger(self.role)
         shared.memory.bus.grant_put_events_to(self.role)

@@ -13,7 +13,15 @@ from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_versions, acknowledge_wildcard
 from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
-from infra.constructs.grants import allow, read_objects, write_items, write_objects
+from infra.constructs.grants import (
+    DATASETS,
+    allow,
+    delete_items,
+    find_items,
+    put_items,
+    read_objects,
+    write_objects,
+)
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.events import DATASET_VERSION_ACCEPTED, SOURCE
@@ -40,7 +48,10 @@ class Retrain(StageFunction):
         memory = shared.memory
         read_objects(self.role, memory.data, "staging/")
         write_objects(self.role, memory.data, "staging/")
-        write_items(self.role, memory.triggers)
+        find_items(self.role, memory.registry, DATASETS)
+        put_items(self.role, memory.triggers)
+        find_items(self.role, memory.triggers)
+        delete_items(self.role, memory.triggers)
         shared.share_ledger(self.role)
         memory.bus.grant_put_events_to(self.role)
         self._start_lifecycle(shared)

@@ -12,6 +12,7 @@ import pytest
 
 from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud
+from tests.local.principals import standing_roles
 from tests.local.shop import Shop, eventually, free_port, new_shop, orders, write_catalog
 
 
@@ -19,6 +20,7 @@ from tests.local.shop import Shop, eventually, free_port, new_shop, orders, writ
 def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """The composition: services, control endpoints, clock."""
     with LocalCloud(tmp_path_factory.mktemp("cloud")) as running:
+        standing_roles(running.cloud)
         yield running
 
 

@@ -18,6 +18,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud, ImageSource
+from tests.local.principals import standing_roles
 from tests.local.small_functions import create, until
 
 ROLE = "arn:aws:iam::123456789012:role/states"
@@ -62,6 +63,7 @@ def main(folder: Path) -> None:
     context.mkdir()
     with ThreadPoolExecutor(1) as threads:
         with LocalCloud(folder / "cloud") as local:
+            standing_roles(local.cloud)
             begin(local.cloud, context)
             threads.submit(
                 call, local.cloud, local.cloud.client("lambda").list_functions()["Functions"][0]["FunctionName"]

@@ -15,7 +15,7 @@ from werkzeug import Request, Response
 
 from infra.local.cloud import LocalCloud
 
-_PATH = re.compile(r"^/2015-03-31/functions/([^/]+)/(policy|invocations)$")
+_PATH = re.compile(r"^/2015-03-31/functions/([^/]+)/invocations$")
 
 # gets the event, gives the answer as JSON, bytes as they are, or a Refusal
 Body = Callable[[Any], Any]
@@ -68,22 +68,25 @@ class StubFunctions:
         self._stubs[name] = stub
         return stub
 
+    def policy(self, arn: str) -> str | None:
+        """The policy of the stub with this ARN."""
+        stub = self._stubs.get(arn.partition(":function:")[2])
+        return json.dumps(stub.policy()) if stub is not None and stub.allowed else None
+
     def remove(self, stub: Stub) -> None:
         """Delete the function."""
         del self._stubs[stub.arn.split(":function:")[1]]
 
     def handle(self, request: Request) -> Response | None:
-        """GetPolicy and Invoke of stubs; everything else passes."""
+        """Invoke of stubs; everything else passes."""
         match = _PATH.match(request.path)
         name = unquote(match[1]).split(":function:")[-1] if match else ""
         if match is None or not name.startswith("stub-"):
             return None
         qualifier = request.args.get("Qualifier")
         stub = self._stubs.get(f"{name}:{qualifier}" if qualifier else name)
-        if stub is None or (match[2] == "policy" and not stub.allowed):
+        if stub is None:
             return _error(404, "ResourceNotFoundException")
-        if match[2] == "policy":
-            return Response(json.dumps({"Policy": json.dumps(stub.policy())}), mimetype="application/json")
         return self._invoked(stub, request)
 
     def stop(self) -> None:
@@ -113,6 +116,7 @@ def stubbed(local_cloud: LocalCloud) -> Iterator[StubFunctions]:
     """Stubs in front of the other services of a running cloud."""
     stubs = StubFunctions()
     local_cloud.services.insert(0, stubs)
+    local_cloud.cloud.authority.owns_policies("lambda", stubs.policy)
     try:
         yield stubs
     finally:

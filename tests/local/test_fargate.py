@@ -47,6 +47,7 @@ def register(cloud: Cloud, folder: Path, program: str, *, group: str | None = No
         cpu="1024",
         memory="2048",
         taskRoleArn="arn:aws:iam::123456789012:role/train",
+        executionRoleArn="arn:aws:iam::123456789012:role/train",
         containerDefinitions=[definition],
     )
     arn: str = registered["taskDefinition"]["taskDefinitionArn"]

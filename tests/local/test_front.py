@@ -25,6 +25,7 @@ from infra.local.cloud import LocalCloud, free_port, write_state
 from infra.local.context import Cloud
 from infra.local.front import service_of
 from infra.local.server import PortTaken, Server
+from tests.local import principals
 
 
 def call(cloud: Cloud, path: str, body: Any = None, **headers: str) -> tuple[int, dict[str, Any]]:
@@ -146,7 +147,7 @@ def test_of_many_concurrent_conditional_writes_one_wins(cloud: Cloud) -> None:
 
 
 def test_a_caller_is_told_who_it_is(cloud: Cloud) -> None:
-    someone = cloud.credentials.issue(f"arn:aws:iam::{cloud.account}:user/someone")
+    someone = principals.user(cloud, "someone")
     session = boto3.session.Session(someone.access_key, someone.secret_key, region_name=cloud.region)
     identity = session.client("sts", endpoint_url=cloud.endpoint).get_caller_identity()
     assert (identity["Arn"], identity["Account"]) == (someone.arn, cloud.account)

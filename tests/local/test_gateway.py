@@ -29,7 +29,7 @@ from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud, Principal
 from infra.local.gateway import function_arn
 from infra.local.sigv4 import HttpRequest
-from tests.local import made
+from tests.local import made, principals
 from tests.local.stub_functions import Body, Refusal, Stub, StubFunctions, stubbed
 
 
@@ -480,7 +480,7 @@ def test_an_unsigned_request_is_forbidden(api: ApiUnderTest) -> None:
 
 
 def test_a_signed_request_tells_the_function_who_calls(api: ApiUnderTest, cloud: Cloud) -> None:
-    who = cloud.credentials.issue("arn:aws:iam::123456789012:user/ana")
+    who = principals.user(cloud, "ana", principals.EVERYTHING)
     stub = api.route("POST /iam/{x}", auth="AWS_IAM")
     answer = api.call("POST", "/iam/%C3%A4%20b?q=1&p=%2F", b"{}", {"Content-Type": "application/json"}, who=who)
     assert answer.status == 200
@@ -499,7 +499,7 @@ def test_a_signed_request_tells_the_function_who_calls(api: ApiUnderTest, cloud:
 
 
 def test_a_wrong_secret_or_a_changed_body_is_forbidden(api: ApiUnderTest, cloud: Cloud) -> None:
-    who = cloud.credentials.issue("arn:aws:iam::123456789012:user/bob")
+    who = principals.user(cloud, "bob", principals.EVERYTHING)
     stub = api.route("POST /iam", auth="AWS_IAM")
     wrong = Principal(who.access_key, "wrong", who.arn)
     assert api.call("POST", "/iam", b"{}", who=wrong).status == 403
@@ -524,7 +524,7 @@ def test_curl_signs_so_that_it_is_let_in(api: ApiUnderTest, cloud: Cloud, tmp_pa
     stub = api.route("POST /v2/models/{m}/infer", lambda event: {"ok": event["body"]}, auth="AWS_IAM")
     request = tmp_path / "request.json"
     request.write_text('{"inputs": []}')
-    who = cloud.credentials.issue("arn:aws:iam::123456789012:user/curl")
+    who = principals.user(cloud, "curl", principals.EVERYTHING)
     # the first API answers for the bare address: this one is named by its Host
     done = subprocess.run(
         [

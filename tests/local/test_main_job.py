@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.local.grants import REASONS, Roles, told
 from tests.local.shop import (
     GOOD,
     HEADER,
@@ -152,3 +153,14 @@ def test_a_training_that_cannot_work_fails_by_name_and_the_champion_keeps_servin
     assert told["error"] == "TrainingDataInvalid"
     assert "one class" in told["cause"]
     assert served.api.json("POST", "/v2/models/returns/infer", tensors(**GOOD))["model_version"] == "1"
+
+
+def test_every_grant_is_used_or_has_its_reason(served: Shop) -> None:
+    """Least privilege, measured: without any action of any Allow statement, something that was done would be denied."""
+    import boto3
+
+    served.drop("grants.csv", orders(9, 20))
+    served.api.json("POST", "/v2/models/returns/versions/1/infer", tensors(**GOOD))
+    roles = Roles.read(boto3.client("iam"), Path(served.environment["PERENNIAL_WORKDIR"]) / "decisions.jsonl")
+    unused = roles.unused()
+    assert not told(unused, REASONS)

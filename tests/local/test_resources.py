@@ -81,8 +81,9 @@ def arn(name: str) -> dict[str, Any]:
     return {"Fn::GetAtt": [name, "Arn"]}
 
 
-def trust(service: str) -> dict[str, Any]:
-    allow = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": f"{service}.amazonaws.com"}}
+def trust(*services: str) -> dict[str, Any]:
+    named = [f"{service}.amazonaws.com" for service in services]
+    allow = {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": named}}
     return {"Version": "2012-10-17", "Statement": [allow]}
 
 
@@ -225,10 +226,14 @@ LIFE: dict[str, tuple[str, dict[str, Any], dict[str, Any] | None]] = {
     "Role": (
         "AWS::IAM::Role",
         {
-            "AssumeRolePolicyDocument": trust("lambda"),
-            "Policies": [{"PolicyName": "in", "PolicyDocument": policy("s3:*", "*")}],
+            "AssumeRolePolicyDocument": trust("lambda", "states"),
+            "Policies": [{"PolicyName": "in", "PolicyDocument": policy("*", "*")}],
         },
-        {"AssumeRolePolicyDocument": trust("scheduler"), "Policies": [], "Description": "new"},
+        {
+            "AssumeRolePolicyDocument": trust("lambda", "states", "scheduler"),
+            "Policies": [{"PolicyName": "in", "PolicyDocument": policy("*", "*", Sid="New")}],
+            "Description": "new",
+        },
     ),
     "Policy": (
         "AWS::IAM::Policy",

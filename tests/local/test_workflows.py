@@ -478,6 +478,7 @@ def task(cloud: Cloud, tmp_path_factory: pytest.TempPathFactory) -> str:
         networkMode="awsvpc",
         cpu="1024",
         memory="2048",
+        executionRoleArn="arn:aws:iam::123456789012:role/train",
         containerDefinitions=[{"name": "work", "image": uri, "essential": True}],
     )
     arn: str = registered["taskDefinition"]["taskDefinitionArn"]

@@ -26,6 +26,7 @@ from infra.local.lambdas.arns import LATEST
 from infra.local.lambdas.errors import ApiError, NotFound
 from infra.local.lambdas.invocations import EVENT_LIMIT, Call, Invocations, Result, check_payload
 from infra.local.lambdas.registry import Registry
+from infra.local.lambdas.roles import Roles
 
 log = logging.getLogger(__name__)
 
@@ -49,9 +50,10 @@ class Event:
 class AsyncQueue:
     """Events wait here for their time and a worker."""
 
-    def __init__(self, cloud: Cloud, registry: Registry, invocations: Invocations) -> None:
+    def __init__(self, cloud: Cloud, registry: Registry, roles: Roles, invocations: Invocations) -> None:
         self._cloud = cloud
         self._registry = registry
+        self._roles = roles
         self._invocations = invocations
         self._waiting: list[tuple[float, int, Event]] = []
         self._order = itertools.count()
@@ -142,14 +144,14 @@ class AsyncQueue:
             "ErrorCode": {"DataType": "Number", "StringValue": "200" if result else "429"},
             "ErrorMessage": {"DataType": "String", "StringValue": message[:1024] or "-"},
         }
-        self._send(target, event.call.payload.decode() or "{}", attributes)
+        self._send(event, target, event.call.payload.decode() or "{}", attributes)
 
     def _notify(
         self, event: Event, config: Mapping[str, Any], kind: str, condition: str, result: Result | None
     ) -> None:
         target = (config.get("DestinationConfig") or {}).get(kind, {}).get("Destination")
         if target:
-            self._send(target, json.dumps(self._record(event, condition, result)), {})
+            self._send(event, target, json.dumps(self._record(event, condition, result)), {})
 
     def _record(self, event: Event, condition: str, result: Result | None) -> dict[str, Any]:
         reference = event.call.reference
@@ -171,8 +173,12 @@ class AsyncQueue:
             record |= {"responseContext": context, "responsePayload": json.loads(result.payload or b"null")}
         return record
 
-    def _send(self, target: str, body: str, attributes: dict[str, Any]) -> None:
+    def _send(self, event: Event, target: str, body: str, attributes: dict[str, Any]) -> None:
         service, name = target.split(":")[2], target.rpartition(":")[2]
+        function = self._registry.functions.get(event.call.reference.name)
+        if function is None or not self._roles.may_send(function.latest.settings["Role"], target):
+            log.error("destination %s: the function's role may not send to it, a record was lost, as on AWS", target)
+            return
         try:
             if service == "sqs":
                 client = self._cloud.client("sqs")

@@ -13,6 +13,7 @@ from typing import Any
 from infra.local.lambdas.arns import LATEST, Reference
 from infra.local.lambdas.errors import InvalidParameter, NotFound, ValidationError
 from infra.local.lambdas.registry import Registry
+from infra.local.lambdas.roles import Roles
 
 Request = Mapping[str, Any]
 UNRESERVED = 100  # of the account's concurrency must stay unreserved
@@ -21,8 +22,9 @@ UNRESERVED = 100  # of the account's concurrency must stay unreserved
 class Extras:
     """EventInvokeConfig, Concurrency, Tags."""
 
-    def __init__(self, registry: Registry, account_concurrency: int) -> None:
+    def __init__(self, registry: Registry, roles: Roles, account_concurrency: int) -> None:
         self._registry = registry
+        self._roles = roles
         self._account = account_concurrency
 
     def put_event_config(self, reference: Reference, request: Request, keep: bool = False) -> dict[str, Any]:
@@ -35,6 +37,9 @@ class Extras:
             for name in ("MaximumRetryAttempts", "MaximumEventAgeInSeconds", "DestinationConfig")
             if request.get(name) is not None
         }
+        for destination in (given.get("DestinationConfig") or {}).values():
+            if destination.get("Destination"):
+                self._roles.check_target(function.latest.settings["Role"], destination["Destination"])
         with function.lock:
             former = function.event_configs.get(qualifier, {}) if keep else {}
             config = {"DestinationConfig": {"OnSuccess": {}, "OnFailure": {}}, **former, **given}

@@ -20,6 +20,7 @@ from infra.local.lambdas.code import CodeStore, check_upload
 from infra.local.lambdas.errors import Conflict, InvalidParameter, NotFound, ValidationError
 from infra.local.lambdas.model import SETTLING, Function, LayerVersion, Package, Version
 from infra.local.lambdas.registry import Registry, check_idle, check_revision
+from infra.local.lambdas.roles import Roles
 
 Request = Mapping[str, Any]
 Retire = Callable[[Version], None]
@@ -29,8 +30,9 @@ FUNCTION_NAME = re.compile(r"^[a-zA-Z0-9-_]{1,64}$")
 class Functions:
     """CreateFunction … ListVersionsByFunction. `retire` is told of snapshots that no new call will run."""
 
-    def __init__(self, registry: Registry, store: CodeStore, endpoint: str, retire: Retire) -> None:
+    def __init__(self, registry: Registry, store: CodeStore, roles: Roles, endpoint: str, retire: Retire) -> None:
         self._registry = registry
+        self._roles = roles
         self._store = store
         self._endpoint = endpoint
         self._retire = retire
@@ -42,6 +44,7 @@ class Functions:
         if not FUNCTION_NAME.match(name):
             raise ValidationError(f"Value '{name}' at 'functionName' is not a function name")
         chosen = settings.created(request)
+        self._roles.check(chosen)
         layers = self._layers(chosen.get("Layers") or ())
         package = self._package(chosen["PackageType"], request.get("Code") or {})
         self._store.check_total(package, layers)
@@ -105,6 +108,7 @@ class Functions:
             check_idle(function)
             check_revision(request.get("RevisionId"), function.latest.revision)
             changed = settings.updated(function.latest.settings, request)
+            self._roles.check(changed)
             layers = self._layers(request["Layers"]) if request.get("Layers") is not None else function.latest.layers
             self._store.check_total(function.latest.package, layers)
             self._supersede(function, function.latest.changed(settings=changed, layers=layers))

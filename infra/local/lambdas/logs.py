@@ -10,11 +10,13 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from infra.local.context import Cloud
+from infra.local.iam.need import Need, Place
 from infra.local.lambdas.metrics import Metrics
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,18 @@ LONGEST = BATCH_BYTES - OVERHEAD
 Event = tuple[int, str]
 
 
+class NotAllowed(Exception):
+    """The role that writes a log may not."""
+
+
+@dataclass(frozen=True)
+class Writer:
+    """In whose name lines are written: a role (an ARN) that a service takes on."""
+
+    role: str
+    service: str
+
+
 class LogWriter:
     """Gathers events of every group and stream and writes them every fifth of a second."""
 
@@ -39,15 +53,18 @@ class LogWriter:
         self._writing = threading.Lock()
         self._waiting: dict[tuple[str, str], list[Event]] = {}
         self._streams: set[tuple[str, str]] = set()
+        self._writers: dict[tuple[str, str], Writer] = {}
+        self._place = Place(cloud.region, cloud.account)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
         self._thread.start()
 
-    def add(self, group: str, stream: str, message: str) -> None:
+    def add(self, group: str, stream: str, message: str, writer: Writer) -> None:
         """One event, stamped with the cloud's time."""
         moment = int(self._cloud.clock.time() * 1000)
         self._metrics.embedded(message)
         with self._lock:
+            self._writers[group, stream] = writer
             waiting = self._waiting.setdefault((group, stream), [])
             waiting.extend((moment, part) for part in _parts(message))
 
@@ -66,11 +83,12 @@ class LogWriter:
             self._ensure(group, stream)
             for batch in _batches(events):
                 self._put(group, stream, batch)
-        except (BotoCoreError, ClientError):
+        except (BotoCoreError, ClientError, NotAllowed):
             # log delivery is best effort on AWS too; the loss is reported, the function goes on
             log.warning("%d log events of %s were lost", len(events), group, exc_info=True)
 
     def _put(self, group: str, stream: str, batch: list[Event]) -> None:
+        self._need("PutLogEvents", group, stream)
         client = self._cloud.client("logs")
         entries = [{"timestamp": moment, "message": message} for moment, message in batch]
         try:
@@ -85,14 +103,24 @@ class LogWriter:
         if (group, stream) in self._streams:
             return
         client: Any = self._cloud.client("logs")
+        self._need("CreateLogStream", group, stream)
         try:
             client.create_log_stream(logGroupName=group, logStreamName=stream)
         except client.exceptions.ResourceNotFoundException:
+            self._need("CreateLogGroup", group, stream)
             client.create_log_group(logGroupName=group)
             client.create_log_stream(logGroupName=group, logStreamName=stream)
         except client.exceptions.ResourceAlreadyExistsException:
             pass
         self._streams.add((group, stream))
+
+    def _need(self, operation: str, group: str, stream: str) -> None:
+        """Raise NotAllowed unless who writes the stream may do `operation` on it (or on its group)."""
+        writer = self._writers[group, stream]
+        name = f"log-group:{group}" if operation == "CreateLogGroup" else f"log-group:{group}:log-stream:{stream}"
+        need = Need(f"logs:{operation}", self._place.arn("logs", name))
+        if not self._cloud.authority.role_may(writer.role, writer.service, need):
+            raise NotAllowed(f"{writer.role} may not do {need.action} on {need.resource}")
 
     def stop(self) -> None:
         """Write the rest and end the thread."""

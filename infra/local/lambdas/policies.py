@@ -1,6 +1,6 @@
 """Resource policies of functions, versions and aliases: who may invoke.
 
-They are kept and handed out; whoever invokes on behalf of a service asks them (infra/local/permissions.py).
+They are kept and handed out; whether they allow a call is decided elsewhere (infra/local/iam).
 Source: https://docs.aws.amazon.com/lambda/latest/api/API_AddPermission.html
 """
 
@@ -57,6 +57,15 @@ class Policies:
             raise NotFound("The resource you requested does not exist.")
         policy = {"Version": "2012-10-17", "Id": "default", "Statement": list(statements.values())}
         return {"Policy": json.dumps(policy, separators=(",", ":")), "RevisionId": _revision(statements)}
+
+    def find(self, arn: str) -> str | None:
+        """The policy of the function, version or alias that an ARN names, or None."""
+        if ":function:" not in arn:
+            return None
+        reference = Reference.parse(arn)
+        function = self._registry.functions.get(reference.name)
+        statements = function.policies.get(reference.qualifier or "") if function else None
+        return json.dumps({"Statement": list(statements.values())}) if statements else None
 
     def remove(self, reference: Reference, sid: str, revision: str | None) -> None:
         """RemovePermission."""

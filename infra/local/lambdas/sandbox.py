@@ -20,9 +20,10 @@ from typing import Literal
 
 from infra.local import process
 from infra.local.context import Cloud
-from infra.local.lambdas.logs import LogWriter
+from infra.local.lambdas.logs import LogWriter, Writer
 from infra.local.lambdas.model import Version
 from infra.local.lambdas.pipes import Pipe, Pump
+from infra.local.lambdas.roles import LAMBDA
 from infra.local.lambdas.runtime_api import Report, RuntimeApi, Work
 from infra.local.lambdas.variables import Launch
 from infra.local.lambdas.watch import Watched, Watcher
@@ -61,6 +62,7 @@ class Sandbox:
         self.idle_since = 0.0
         self._launch = launch
         self._machinery = machinery
+        self._writer = Writer(version.settings["Role"], LAMBDA)
         moment = machinery.cloud.clock.now()
         self.stream = f"{moment:%Y/%m/%d}/[{version.number}]{secrets.token_hex(16)}"
         self._temporary = machinery.cloud.workdir / "tmp" / secrets.token_hex(8)
@@ -202,7 +204,7 @@ class Sandbox:
     def log(self, message: str) -> None:
         """One log event of this environment."""
         self._tail.append(message)
-        self._machinery.logs.add(self._launch.log_group, self.stream, message)
+        self._machinery.logs.add(self._launch.log_group, self.stream, message, self._writer)
 
     def fresh_tail(self) -> None:
         """Forget what was logged before this invocation."""

@@ -17,6 +17,7 @@ from werkzeug import Request, Response
 
 from infra.local import metric_queries
 from infra.local.context import Cloud
+from infra.local.iam.gate import signer
 from infra.local.lambdas.aliases import Aliases
 from infra.local.lambdas.arns import Place, Reference
 from infra.local.lambdas.asynchronous import AsyncQueue
@@ -33,12 +34,12 @@ from infra.local.lambdas.pipes import Pump
 from infra.local.lambdas.policies import Policies
 from infra.local.lambdas.pool import Concurrency, Limits, Pool
 from infra.local.lambdas.registry import Registry
+from infra.local.lambdas.roles import Roles
 from infra.local.lambdas.sandbox import Machinery, Sandbox
 from infra.local.lambdas.variables import Launcher
 from infra.local.lambdas.watch import Watcher
 from infra.local.patches import Patches
 
-SIGNED_FOR = re.compile(r"Credential=[^/,\s]+/\d{8}/[^/]*/lambda/aws4_request")
 DOWNLOAD = re.compile(r"^/_lambda/([0-9a-f]{64}\.zip)$")
 PATH = re.compile(r"^/20\d\d-\d\d-\d\d/(.*?)/?$")
 F, Q = r"functions/(?P<name>[^/]+)", r"(?P<name>[^/]+)"
@@ -109,12 +110,14 @@ class LambdaService:
         self._launcher = Launcher(cloud, store)
         self._pool = Pool(self._sandbox, limits)
         self._invocations = Invocations(registry, self._pool, Concurrency(limits), self._machinery, self.metrics)
-        self._queue = AsyncQueue(cloud, registry, self._invocations)
-        self._functions = Functions(registry, store, cloud.endpoint, self._pool.retire)
+        roles = Roles(cloud)
+        self._queue = AsyncQueue(cloud, registry, roles, self._invocations)
+        self._functions = Functions(registry, store, roles, cloud.endpoint, self._pool.retire)
         self._aliases = Aliases(registry)
         self._policies = Policies(registry)
+        cloud.authority.owns_policies("lambda", self._policies.find)
         self._layers = Layers(registry, store, cloud.endpoint)
-        self._extras = Extras(registry, limits.account_concurrency)
+        self._extras = Extras(registry, roles, limits.account_concurrency)
         self._routes = [*self._function_routes(), *self._alias_routes(), *self._layer_routes(), *self._extra_routes()]
 
     def _sandbox(self, version: Version) -> Sandbox:
@@ -135,7 +138,7 @@ class LambdaService:
         download = DOWNLOAD.match(request.path)
         if download:
             return self._download(download[1])
-        if not SIGNED_FOR.search(request.headers.get("Authorization", "")):
+        if signer(request)[1] != "lambda":
             return None
         path = PATH.match(request.path)
         try:

@@ -1,0 +1,93 @@
+"""Which grants of the deployed roles were used: every recorded decision, decided again without one of them."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from infra.local.iam.policies import Question, document, effects, listed
+
+# the role's id in the template within the name that CloudFormation gives it, which may cut off CDK's digest
+ROLE = re.compile(r"^perennial-[a-z]+-[a-z]+-(?P<id>\w*?Role)[0-9A-F]*-[0-9A-F]+$")
+
+
+@dataclass(frozen=True)
+class Grant:
+    """One action of an Allow statement of a role's policy, by the role's id in the template."""
+
+    role: str
+    action: str
+    resources: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.role}: {self.action} on {', '.join(self.resources)}"
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The statements of every role of a deployment, and what each role was allowed to do, as its cloud recorded it."""
+
+    statements: dict[str, list[dict[str, Any]]]
+    asked: dict[str, list[Question]]
+
+    @classmethod
+    def read(cls, iam: Any, decisions: Path) -> Roles:
+        """From IAM of a running cloud and the record in its working directory."""
+        names = [role["RoleName"] for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
+        deployed = {name: _statements(iam, name) for name in names if ROLE.match(name)}
+        asked: dict[str, list[Question]] = {name: [] for name in deployed}
+        for line in decisions.read_text(encoding="utf-8").splitlines():
+            record = json.loads(line)
+            name = record["principal"].split("/")[1]
+            if record["allowed"] and name in asked:
+                several = {key: tuple(value) for key, value in record["context"].items() if isinstance(value, list)}
+                asked[name].append(Question(record["action"], record["resource"], {**record["context"], **several}))
+        return cls(deployed, asked)
+
+    def unused(self) -> list[Grant]:
+        """The grants without which every recorded decision would have been the same."""
+        return [grant for role in sorted(self.statements) for grant in self._unused(role)]
+
+    def _unused(self, role: str) -> Iterator[Grant]:
+        statements = self.statements[role]
+        for place, statement in enumerate(statements):
+            for action in listed(statement["Action"]):
+                if statement["Effect"] == "Allow" and not self._missed(role, without(statements, place, action)):
+                    yield Grant(identifier(role), action, tuple(listed(statement["Resource"])))
+
+    def _missed(self, role: str, statements: list[dict[str, Any]]) -> bool:
+        return any(effects([{"Statement": statements}], question) != {"Allow"} for question in self.asked[role])
+
+
+def identifier(role: str) -> str:
+    """The role's id in the template, without CDK's digest."""
+    matched = ROLE.match(role)
+    assert matched, role
+    return matched["id"]
+
+
+def without(statements: list[dict[str, Any]], place: int, action: str) -> list[dict[str, Any]]:
+    """The statements but for one action of the one at `place`."""
+    changed = {**statements[place], "Action": [each for each in listed(statements[place]["Action"]) if each != action]}
+    return [*statements[:place], changed, *statements[place + 1 :]]
+
+
+def _statements(iam: Any, role: str) -> list[dict[str, Any]]:
+    assert not iam.list_attached_role_policies(RoleName=role)["AttachedPolicies"], role
+    policies = [
+        document(iam.get_role_policy(RoleName=role, PolicyName=name)["PolicyDocument"])
+        for name in iam.list_role_policies(RoleName=role)["PolicyNames"]
+    ]
+    return [dict(statement) for policy in policies for statement in listed(policy["Statement"])]
+
+
+def told(grants: list[Grant], reasons: Mapping[tuple[str, str], str]) -> list[str]:
+    """The grants for which no reason is given."""
+    return [str(grant) for grant in grants if (grant.role, grant.action) not in reasons]
+
+
+REASONS: dict[tuple[str, str], str] = {}
