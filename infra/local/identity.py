@@ -47,12 +47,12 @@ class IdentityService:
             user = user_id(self._cloud, principal)
             result = {"Arn": principal.arn, "UserId": user, "Account": self._cloud.account}
             return _reply("GetCallerIdentity", _xml(result))
-        return self._assume(principal, form) if form.get("Action") == "AssumeRole" else None
+        return self._assume(request, principal, form) if form.get("Action") == "AssumeRole" else None
 
     def stop(self) -> None:
         """Nothing to end."""
 
-    def _assume(self, caller: Principal, form: Mapping[str, str]) -> Response:
+    def _assume(self, request: Request, caller: Principal, form: Mapping[str, str]) -> Response:
         role, name = form.get("RoleArn", ""), form.get("RoleSessionName", "")
         if not SESSION_NAME.fullmatch(name):
             return _invalid("1 validation error detected: Value at 'roleSessionName' failed to satisfy constraint")
@@ -60,7 +60,7 @@ class IdentityService:
             return _invalid("session policies, tags and external ids are not imitated by the local cloud")
         if not self._cloud.authority.trusts_caller(role, caller):
             need = Need("sts:AssumeRole", role)
-            return refusal(model("sts"), denial(caller, need, "").rstrip())
+            return refusal(request, model("sts"), denial(caller, need, "").rstrip())
         session = self._cloud.credentials.issue(principals.session_arn(role, name))
         ends = self._cloud.clock.now() + timedelta(seconds=DURATION)
         keys = {

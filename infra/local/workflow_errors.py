@@ -77,6 +77,9 @@ def _lambda_error(original: Callable[..., Any]) -> Any:
             return _custom(self, env, "Lambda.Unknown", ex.payload)
         if isinstance(ex, BotoCoreError):
             return _custom(self, env, "Lambda.SdkClientException", str(ex))
+        if isinstance(ex, ClientError) and ex.response["Error"]["Code"] == "AccessDeniedException":
+            # an error that the integration does not name: https://github.com/awslabs/aws-deployment-framework/issues/460
+            return _custom(self, env, "Lambda.AWSLambdaException", self._error_cause_from_client_error(ex)[1])
         return original(self, env=env, ex=ex)
 
     return from_error

@@ -87,7 +87,29 @@ def _statements(iam: Any, role: str) -> list[dict[str, Any]]:
 
 def told(grants: list[Grant], reasons: Mapping[tuple[str, str], str]) -> list[str]:
     """The grants for which no reason is given."""
-    return [str(grant) for grant in grants if (grant.role, grant.action) not in reasons]
+    return [str(grant) for grant in grants if not {(grant.role, grant.action), ("*", grant.action)} & reasons.keys()]
 
 
-REASONS: dict[tuple[str, str], str] = {}
+_TRACES = "traces are not imitated; CDK grants this with tracing"
+_FAILED_UPLOAD = "an upload in parts that fails is taken back"
+# (role or *, action) → why a run of the main job need not use it
+REASONS: dict[tuple[str, str], str] = {
+    ("*", "xray:PutTelemetryRecords"): _TRACES,
+    ("*", "xray:GetSamplingRules"): _TRACES,
+    ("*", "xray:GetSamplingTargets"): _TRACES,
+    ("IngestWorkflowRole", "xray:PutTraceSegments"): _TRACES,
+    ("LifecycleWorkflowRole", "xray:PutTraceSegments"): _TRACES,
+    ("RolloutWorkflowRole", "xray:PutTraceSegments"): _TRACES,
+    ("*", "s3:AbortMultipartUpload"): _FAILED_UPLOAD,
+    ("RetrainRole", "sqs:GetQueueAttributes"): "CDK grants it with the on-failure destination",
+    ("RetrainRole", "sqs:GetQueueUrl"): "CDK grants it with the on-failure destination",
+    ("RetrainRole", "states:DescribeExecution"): "asked of a flight whose execution may have ended unheard",
+    ("RetrainRole", "events:PutEvents"): "a training that is declined or fails is a fact on the bus",
+    ("DeployRole", "lambda:PublishVersion"): "a rollout that was interrupted after the code had been put",
+    ("LifecycleWorkflowRole", "ecs:StopTask"): "an execution that is stopped or out of time ends its task",
+    ("LifecycleWorkflowRole", "states:StopExecution"): "an execution that is stopped or out of time ends its rollout",
+    (
+        "RecordsSenderRole",
+        "firehose:PutRecordBatch",
+    ): "CloudWatch Logs takes either; the local cloud asks for PutRecord",
+}

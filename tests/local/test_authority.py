@@ -81,7 +81,7 @@ def test_a_refusal_is_in_the_services_own_words(
         ("s3", "get_bucket_cors", {"Bucket": "b-1"}, "s3:GetBucketCors"),
         ("dynamodb", "execute_statement", {"Statement": "SELECT * FROM t"}, "dynamodb:ExecuteStatement"),
         ("ec2", "describe_instances", {}, "ec2:DescribeInstances"),
-        ("dynamodb", "query", {"TableName": "t", "IndexName": "i", "KeyConditionExpression": "a = :a"}, "index"),
+        ("dynamodb", "query", {"TableName": "t-1", "IndexName": "index", "KeyConditionExpression": "a = :a"}, "index"),
     ],
 )
 def test_an_operation_whose_needs_are_not_known_is_refused_by_name(

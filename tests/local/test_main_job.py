@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import urllib.error
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -161,6 +163,9 @@ def test_every_grant_is_used_or_has_its_reason(served: Shop) -> None:
 
     served.drop("grants.csv", orders(9, 20))
     served.api.json("POST", "/v2/models/returns/versions/1/infer", tensors(**GOOD))
-    roles = Roles.read(boto3.client("iam"), Path(served.environment["PERENNIAL_WORKDIR"]) / "decisions.jsonl")
-    unused = roles.unused()
-    assert not told(unused, REASONS)
+    decisions = Path(served.environment["PERENNIAL_WORKDIR"]) / "decisions.jsonl"
+    served.run("tick", "6m")  # Firehose delivers what it holds
+    eventually(lambda: re.search(r"RecordsWriterRole.*s3:PutObject", decisions.read_text(encoding="utf-8")))
+    roles = Roles.read(boto3.client("iam"), decisions)
+    surprising = told(roles.unused(), REASONS)
+    assert not surprising, "\n".join(surprising)

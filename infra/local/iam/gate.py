@@ -52,10 +52,9 @@ class Gate:
         principal = self._cloud.find_principal(access_key)
         if principal is not None and principal.administrator and service not in DENYING:
             return None
-        head = request.method == "HEAD"
         try:
             if principal is None:
-                return refusal(calls.model(service), "The security token included in the request is invalid", head=head)
+                return refusal(request, calls.model(service), "The security token included in the request is invalid")
             call = calls.read(request, service)
             message = self._missing(principal, call)
         except NotImitated as error:
@@ -63,8 +62,8 @@ class Gate:
                 return None
             log.warning("%s refused: the local cloud does not know it: %s", request.path, error)
             message = f"the local cloud cannot judge this call: {error}"
-            return refusal(_model(service), message, head=head)
-        return refusal(calls.model(service), message, head=head) if message else None
+            return refusal(request, _model(service), message)
+        return refusal(request, calls.model(service), message) if message else None
 
     def _missing(self, principal: Principal, call: ApiCall) -> str | None:
         """What AWS says when a need is not met."""
@@ -96,7 +95,7 @@ class Gate:
         if verdict.allowed:
             return None
         message = denial(principal, need, verdict.reason, quoted=True)
-        return refusal(calls.model(service), message, head=request.method == "HEAD")
+        return refusal(request, calls.model(service), message)
 
 
 def denial(principal: Principal, need: Need, reason: str, *, quoted: bool = False) -> str:

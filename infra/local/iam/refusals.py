@@ -11,7 +11,7 @@ import uuid
 from xml.sax.saxutils import escape
 
 from botocore.model import ServiceModel
-from werkzeug import Response
+from werkzeug import Request, Response
 
 _QUERY = (
     "<ErrorResponse><Error><Type>Sender</Type><Code>{code}</Code><Message>{message}</Message></Error>"
@@ -28,10 +28,10 @@ _S3 = (
 _XML = {"query": _QUERY, "ec2": _EC2, "rest-xml": _S3}
 
 
-def refusal(model: ServiceModel, message: str, *, head: bool = False) -> Response:
-    """The error AccessDenied in the service's own protocol. `head`: the request may have no body in its answer."""
-    request = str(uuid.uuid4())
-    protocol = str(model.metadata["protocol"])
+def refusal(asked: Request, model: ServiceModel, message: str) -> Response:
+    """The error AccessDenied in the protocol in which the service was asked."""
+    request, head = str(uuid.uuid4()), asked.method == "HEAD"
+    protocol = _protocol(asked, model)
     if protocol in _XML:
         body = _XML[protocol].format(code="AccessDenied", message=escape(message), request=request)
         headers = {"x-amz-request-id": request}
@@ -47,6 +47,16 @@ def refusal(model: ServiceModel, message: str, *, head: bool = False) -> Respons
     text = json.dumps({"__type": "AccessDeniedException", "Message": message, "message": message})
     version = model.metadata.get("jsonVersion", "1.1")
     return Response(text, 400, headers, content_type=f"application/x-amz-json-{version}")
+
+
+def _protocol(asked: Request, model: ServiceModel) -> str:
+    """Services that speak several protocols answer in the one they are spoken to."""
+    if asked.headers.get("smithy-protocol") == "rpc-v2-cbor":
+        return "smithy-rpc-v2-cbor"
+    if "X-Amz-Target" in asked.headers:
+        return "json"
+    protocol = str(model.metadata["protocol"])
+    return "query" if protocol == "smithy-rpc-v2-cbor" else protocol
 
 
 def _cbor(text: str) -> bytes:
