@@ -6,7 +6,7 @@ from aws_cdk import Duration
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_wildcard
-from infra.constructs.grants import MODELS, allow, put_items, read_objects, write_objects
+from infra.constructs.grants import MODELS, allow, find_items, put_items, read_objects, write_objects
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.settings import DeploySettings
@@ -18,10 +18,11 @@ _ON_FUNCTION = [
     "lambda:GetFunctionConfiguration",
     "lambda:UpdateFunctionCode",
     "lambda:PublishVersion",
+    "lambda:ListVersionsByFunction",
     "lambda:GetAlias",
     "lambda:UpdateAlias",
 ]
-_ON_VERSION = ["lambda:GetFunctionConfiguration", "lambda:InvokeFunction"]
+_ON_VERSION = ["lambda:GetFunctionConfiguration", "lambda:InvokeFunction", "lambda:DeleteFunction"]
 
 
 class Deploy(StageFunction):
@@ -41,6 +42,7 @@ class Deploy(StageFunction):
         # a bundle over 50 MB reaches Lambda through S3
         write_objects(self.role, shared.memory.data, "staging/")
         put_items(self.role, shared.memory.registry, MODELS)
+        find_items(self.role, shared.memory.registry, MODELS)
         shared.share_ledger(self.role)
         shared.memory.bus.grant_put_events_to(self.role)
         self._publish(shared)
@@ -52,7 +54,7 @@ class Deploy(StageFunction):
     def _publish(self, shared: Shared) -> None:
         functions, versions = shared.predict_arn(), shared.predict_arn(":*")
         allow(self.role, _ON_FUNCTION, [functions])
-        # with a qualifier only: what serves cannot be called around its alias
+        # with a qualifier only: what serves can be neither called around its alias nor deleted whole
         allow(self.role, _ON_VERSION, [versions])
         for arn in (functions, versions):
             acknowledge_wildcard(self.role, "One predict function per model, versions as they are published.", arn)
