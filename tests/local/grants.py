@@ -87,7 +87,11 @@ def _statements(iam: Any, role: str) -> list[dict[str, Any]]:
 
 def told(grants: list[Grant], reasons: Mapping[tuple[str, str], str]) -> list[str]:
     """The grants for which no reason is given."""
-    return [str(grant) for grant in grants if not {(grant.role, grant.action), ("*", grant.action)} & reasons.keys()]
+    return [
+        str(grant)
+        for grant in grants
+        if not {(grant.role, grant.action), ("*", grant.action), (grant.role, "*")} & reasons.keys()
+    ]
 
 
 _TRACES = "traces are not imitated; CDK grants this with tracing"
@@ -108,8 +112,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("DeployRole", "lambda:PublishVersion"): "a rollout that was interrupted after the code had been put",
     ("LifecycleWorkflowRole", "ecs:StopTask"): "an execution that is stopped or out of time ends its task",
     ("LifecycleWorkflowRole", "states:StopExecution"): "an execution that is stopped or out of time ends its rollout",
-    (
-        "RecordsSenderRole",
-        "firehose:PutRecordBatch",
-    ): "CloudWatch Logs takes either; the local cloud asks for PutRecord",
+    ("DeployRole", "lambda:DeleteFunction"): "only versions beyond those that are kept are deleted",
+    ("PromotionWorkflowRole", "*"): "nothing is promoted from another environment",
+    ("RecordsSenderRole", "firehose:PutRecordBatch"): "CloudWatch Logs takes either; here it is PutRecord",
 }
