@@ -98,6 +98,8 @@ class LocalCloud:
                 log.exception("%s did not stop", type(service).__name__)
         if self._server is not None:
             self._server.stop()
+        if (cloud := getattr(self, "cloud", None)) is not None:
+            cloud.authority.stop()
         process.close()
         self.finished.set()
 

@@ -22,7 +22,7 @@ _ON_FUNCTION = [
     "lambda:GetAlias",
     "lambda:UpdateAlias",
 ]
-_ON_VERSION = ["lambda:GetFunctionConfiguration", "lambda:InvokeFunction", "lambda:DeleteFunction"]
+_ON_VERSION = ["lambda:InvokeFunction", "lambda:DeleteFunction"]
 
 
 class Deploy(StageFunction):
@@ -53,6 +53,7 @@ class Deploy(StageFunction):
 
     def _publish(self, shared: Shared) -> None:
         functions, versions = shared.predict_arn(), shared.predict_arn(":*")
+        # with or without a qualifier: the asterisk takes colons too
         allow(self.role, _ON_FUNCTION, [functions])
         # with a qualifier only: what serves can be neither called around its alias nor deleted whole
         allow(self.role, _ON_VERSION, [versions])

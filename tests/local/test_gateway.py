@@ -520,6 +520,28 @@ def test_iam_decides_for_a_role_that_it_knows(api: ApiUnderTest, cloud: Cloud) -
     assert api.call("POST", "/open/1", who=who).status == 403
 
 
+def test_a_session_may_call_itself_as_it_likes_and_is_told_apart_all_the_same(api: ApiUnderTest, cloud: Cloud) -> None:
+    """Who decides by userArn and userId cannot be deceived by a session's name: the role and its id come before it."""
+    ana, bob = (principals.user(cloud, name, principals.EVERYTHING) for name in ("ana", "bob"))
+    stub = api.route("GET /who", auth="AWS_IAM")
+    trust = {"Effect": "Allow", "Principal": {"AWS": ana.arn}, "Action": "sts:AssumeRole"}
+    iam, name = cloud.client("iam"), made.name("role")
+    role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=principals.document(trust))["Role"]
+    iam.put_role_policy(RoleName=name, PolicyName="p", PolicyDocument=principals.document(principals.EVERYTHING))
+    forged = bob.arn.rpartition("/")[2]
+    sts = principals.client(cloud, ana, "sts")
+    keys = sts.assume_role(RoleArn=role["Arn"], RoleSessionName=forged)["Credentials"]
+    session = Principal(keys["AccessKeyId"], keys["SecretAccessKey"], "")
+    for who in (session, bob):
+        assert api.call("GET", "/who", who=who).status == 200
+    told = [event["requestContext"]["authorizer"]["iam"] for event in stub.events]
+    assert told[0]["userArn"] == f"arn:aws:sts::123456789012:assumed-role/{name}/{forged}"
+    assert told[0]["userId"] == told[0]["callerId"] == f"{role['RoleId']}:{forged}"
+    assert told[1]["userArn"] == bob.arn
+    assert told[1]["userId"] == iam.get_user(UserName=forged)["User"]["UserId"]
+    assert {one["accountId"] for one in told} == {"123456789012"}
+
+
 def test_curl_signs_so_that_it_is_let_in(api: ApiUnderTest, cloud: Cloud, tmp_path: Any) -> None:
     stub = api.route("POST /v2/models/{m}/infer", lambda event: {"ok": event["body"]}, auth="AWS_IAM")
     request = tmp_path / "request.json"

@@ -162,6 +162,7 @@ def test_every_grant_is_used_or_has_its_reason(served: Shop) -> None:
     import boto3
 
     served.drop("grants.csv", orders(9, 20))
+    served.api.json("GET", "/v2/models/returns/versions")
     served.api.json("POST", "/v2/models/returns/versions/1/infer", tensors(**GOOD))
     decisions = Path(served.environment["PERENNIAL_WORKDIR"]) / "decisions.jsonl"
     served.run("tick", "6m")  # Firehose delivers what it holds

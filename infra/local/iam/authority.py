@@ -12,7 +12,7 @@ import logging
 import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from infra.local.iam import principals
 from infra.local.iam.need import Need
@@ -48,7 +48,7 @@ class Authority:
         self._generation = 0
         self._lock = threading.Lock()
         self._path = cloud.workdir / DECISIONS
-        self._path.unlink(missing_ok=True)
+        self._record: TextIO | None = None
 
     def owns_policies(self, service: str, find: ResourcePolicy) -> None:
         """Resources of `service` (as ARNs name it) have policies of their own; `find` gives one's text by its ARN.
@@ -202,5 +202,14 @@ class Authority:
             "context": dict(need.context),
             "allowed": verdict.allowed,
         }
-        with self._lock, self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(record) + "\n")
+        with self._lock:
+            if self._record is None:
+                self._record = self._path.open("w", encoding="utf-8", buffering=1)
+            self._record.write(json.dumps(record) + "\n")
+
+    def stop(self) -> None:
+        """Close the record of decisions."""
+        with self._lock:
+            if self._record is not None:
+                self._record.close()
+            self._record = None
