@@ -106,6 +106,7 @@ class Route:
     query: frozenset[str]
     headers: frozenset[str]
     literals: int
+    located: tuple[tuple[str, str, str], ...]
 
     @property
     def demands(self) -> tuple[int, int]:
@@ -124,24 +125,28 @@ def _routes(service: str) -> list[tuple[str, Route]]:
 def _route(operation: OperationModel) -> Route:
     path, _, literal = operation.http["requestUri"].partition("?")
     pattern = re.sub(r"\\\{(\w+)(\\\+)?\\\}", lambda it: f"(?P<{it[1]}>{'.+' if it[2] else '[^/]+'})", re.escape(path))
-    required = operation.input_shape.required_members if operation.input_shape else []
-    places = {name: _place(operation, name) for name in required}
-    query = {wire for where, wire in places.values() if where == "querystring"}
-    headers = {wire.lower() for where, wire in places.values() if where == "header"}
+    shape = operation.input_shape
+    places = {name: _place(operation, name) for name in (shape.members if shape else ())}
+    required = {places[name] for name in (shape.required_members if shape else ())}
+    query = {wire for where, wire in required if where == "querystring"}
+    headers = {wire for where, wire in required if where == "header"}
     fixed = {part.partition("=")[0] for part in literal.split("&") if part}
     literals = sum(not part.startswith("{") for part in path.split("/") if part)
+    located = tuple((name, *place) for name, place in places.items() if place[0] in ("querystring", "header"))
     return Route(
         operation,
         re.compile(pattern.rstrip("/") + "/?", re.DOTALL),
         frozenset(query | fixed),
         frozenset(headers),
         literals,
+        located,
     )
 
 
 def _place(operation: OperationModel, name: str) -> tuple[str, str]:
     serialization = operation.input_shape.members[name].serialization  # type: ignore[union-attr]
-    return str(serialization.get("location", "body")), str(serialization.get("name", name))
+    where, wire = str(serialization.get("location", "body")), str(serialization.get("name", name))
+    return where, wire.lower() if where == "header" else wire
 
 
 def _by_path(request: Request, found: ServiceModel, headers: Mapping[str, str]) -> tuple[str, dict[str, Any]]:
@@ -158,7 +163,7 @@ def _by_path(request: Request, found: ServiceModel, headers: Mapping[str, str]) 
             body = _json(request) if found.metadata["protocol"] == "rest-json" and not _streams(route) else {}
             return route.operation.name, {
                 **body,
-                **dict(_located(route.operation, request, headers)),
+                **dict(_located(route, request, headers)),
                 **matched.groupdict(),
             }
     raise NotImitated(f"{found.service_name}: {request.method} {request.path} is not known")
@@ -178,10 +183,9 @@ def _streams(route: Route) -> bool:
     return shape is not None and "payload" in shape.serialization
 
 
-def _located(operation: OperationModel, request: Request, headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
-    for name in operation.input_shape.members if operation.input_shape else ():
-        where, wire = _place(operation, name)
+def _located(route: Route, request: Request, headers: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for name, where, wire in route.located:
         if where == "querystring" and wire in request.args:
             yield name, request.args[wire]
-        elif where == "header" and wire.lower() in headers:
-            yield name, headers[wire.lower()]
+        elif where == "header" and wire in headers:
+            yield name, headers[wire]
