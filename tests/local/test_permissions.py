@@ -10,7 +10,8 @@ from infra.local.iam.policies import NotUnderstood, Question, effects
 from infra.local.permissions import split_function
 
 FUNCTION = "arn:aws:lambda:eu-west-1:123456789012:function:f"
-CONTEXT = {
+CONTEXT: dict[str, str | tuple[str, ...]] = {
+    "dynamodb:leadingkeys": ("A#1", "B#2"),
     "aws:sourcearn": "arn:aws:events:eu-west-1:1:rule/bus/r",
     "aws:securetransport": "true",
     "aws:principalaccount": "123456789012",
@@ -51,6 +52,10 @@ def allowed(statements: list[dict[str, Any]]) -> bool:
         ([allow(Condition={"StringNotEquals": {"aws:SourceArn": ["a", "b"]}})], True),
         ([allow(Condition={"StringNotLike": {"aws:SourceArn": ["a", "arn:*"]}})], False),
         ([allow(Condition={"ArnNotLike": {"aws:PrincipalArn": "arn:*"}})], True),
+        ([allow(Condition={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["A#*", "C"]}})], False),
+        ([allow(Condition={"ForAllValues:StringLike": {"dynamodb:LeadingKeys": ["A#*", "B#*"]}})], True),
+        ([allow(Condition={"ForAnyValue:StringEquals": {"dynamodb:LeadingKeys": ["A#1"]}})], True),
+        ([allow(Condition={"ForAnyValue:StringNotLike": {"dynamodb:LeadingKeys": ["A#*", "B#*"]}})], False),
         ([allow(Condition={"Null": {"aws:SourceAccount": "true"}})], True),
         ([allow(Condition={"Null": {"aws:SourceArn": "true"}})], False),
     ],
@@ -63,7 +68,8 @@ def test_a_callers_policies_decide(statements: list[dict[str, Any]], expected: b
     ("more", "named"),
     [
         ({"Condition": {"DateGreaterThan": {"aws:CurrentTime": "2020-01-01T00:00:00Z"}}}, "DateGreaterThan"),
-        ({"Condition": {"ForAllValues:StringEquals": {"aws:SourceArn": "a"}}}, "ForAllValues:StringEquals"),
+        ({"Condition": {"ForAllValues:NumericEquals": {"aws:SourceArn": "1"}}}, "ForAllValues:NumericEquals"),
+        ({"Condition": {"ForAllValues:StringLike": {"aws:TagKeys": "a"}}}, "aws:TagKeys"),
         ({"Condition": {"StringEquals": {"aws:PrincipalTag/team": "a"}}}, "aws:PrincipalTag/team"),
         ({"Resource": "arn:aws:s3:::b/${aws:username}/*"}, "${aws:username}"),
         ({"Wherefore": "art thou"}, "Wherefore"),

@@ -163,25 +163,26 @@ SETS = {"ForAllValues": all, "ForAnyValue": any}
 
 def _holds(operator: str, key: str, wanted: Sequence[str], context: Context) -> bool:
     quantifier, _, single = operator.rpartition(":")
-    value = context.get(key.lower())
-    if quantifier not in SETS:
-        if isinstance(value, tuple):
-            raise NotUnderstood(f"the condition operator {operator} for the several values of {key}")
-        return _holds_for(operator, key, wanted, value)
-    values = () if value is None else (value,) if isinstance(value, str) else value
-    return SETS[quantifier](_holds_for(single, key, wanted, each) for each in values)
-
-
-def _holds_for(operator: str, key: str, wanted: Sequence[str], value: str | None) -> bool:
-    name, lenient = operator.removesuffix("IfExists"), operator.endswith("IfExists")
-    if name not in {*_OPERATORS, *_NEGATED, "Null"}:
+    name = single.removesuffix("IfExists")
+    known = _OPERATORS.keys() | _NEGATED.keys() | ({"Null"} if not quantifier else set())
+    if quantifier not in SETS.keys() | {""} or name not in known:
         raise NotUnderstood(f"the condition operator {operator}")
     if key.lower() not in KEYS:
         raise NotUnderstood(f"the condition key {key}")
+    value = context.get(key.lower())
+    if quantifier:
+        values = () if value is None else (value,) if isinstance(value, str) else value
+        return SETS[quantifier](_holds_for(name, wanted, each) for each in values)
+    if isinstance(value, tuple):
+        raise NotUnderstood(f"the condition operator {operator} for the several values of {key}")
     if name == "Null":
         return any((value is None) == (each.lower() == "true") for each in wanted)
     if value is None:
-        return lenient or name in _NEGATED
+        return single != name or name in _NEGATED
+    return _holds_for(name, wanted, value)
+
+
+def _holds_for(name: str, wanted: Sequence[str], value: str) -> bool:
     if name in _NEGATED:
         return not any(_OPERATORS[_NEGATED[name]](value, each) for each in wanted)
     return any(_OPERATORS[name](value, each) for each in wanted)
