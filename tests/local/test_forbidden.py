@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,11 +14,14 @@ from botocore.exceptions import ClientError
 
 from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud
+from infra.local.iam.policies import listed
 from infra.synth import synthesize
-from tests.local import principals
+from tests.local import made, principals
 from tests.local.grants import ROLE, identifier
+from tests.local.small_functions import until
 
 pytestmark = [pytest.mark.xdist_group("deployed-template"), pytest.mark.timeout(600)]
+ROOT = Path(__file__).parents[2]
 PREDICT = "perennial-dev-predict-flight-delays"
 
 
@@ -55,6 +60,7 @@ def deployed(local_cloud: LocalCloud) -> Iterator[Deployed]:
         "ledger": named["ledger-bucket"],
         "registry": named["registry-table"],
         "triggers": named["triggers-table"],
+        "ingest": named["ingest-workflow"],
         "rollout": named["rollout-workflow"],
         "bus": named["bus"],
         "deployer": roles["DeployRole"],
@@ -225,3 +231,56 @@ def test_the_ledgers_past_is_safe_from_administrators_too(deployed: Deployed) ->
     with pytest.raises(ClientError, match="PreconditionFailed"):
         s3.put_object(**where, Body=b"forged", IfNoneMatch="*")
     assert s3.get_object(**where)["Body"].read() == b"{}"
+
+
+def list_models(deployed: Deployed) -> bool:
+    """Whether the models function answers what serves."""
+    event = (ROOT / "events" / "models-list.json").read_bytes()
+    reply = deployed.cloud.client("lambda").invoke(FunctionName="perennial-dev-models", Payload=event)
+    answer = json.loads(reply["Payload"].read())
+    return "FunctionError" not in reply and answer["statusCode"] == 200
+
+
+def ingest(deployed: Deployed) -> bool:
+    """Whether a dropped file (here one that is refused) comes to the end of its workflow."""
+    cloud, key = deployed.cloud, f"raw/flights/{made.name('drop')}.csv"
+    cloud.client("s3").put_object(Bucket=deployed.values["data"], Key=key, Body=b"who,what\n1,2\n")
+    states = cloud.client("stepfunctions")
+
+    def ended() -> str | None:
+        for one in states.list_executions(stateMachineArn=deployed.values["ingest"])["executions"]:
+            described = states.describe_execution(executionArn=one["executionArn"])
+            if key in described["input"] and described["status"] != "RUNNING":
+                return str(described["status"])
+        cloud.clock.advance(60)  # over the waits between retries
+        return None
+
+    return until(ended, 120) == "SUCCEEDED"
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("role", "action", "act"),
+    [
+        ("ModelsRole", "dynamodb:GetItem", list_models),
+        ("IngestRole", "s3:PutObject", ingest),
+        ("IngestWorkflowRole", "lambda:InvokeFunction", ingest),
+        ("IngestWorkflowStartRole", "states:StartExecution", ingest),
+    ],
+)
+def test_without_its_grant_the_work_really_fails(
+    deployed: Deployed, role: str, action: str, act: Callable[[Deployed], bool]
+) -> None:
+    iam, name = deployed.cloud.client("iam"), deployed.roles[role].rpartition("/")[2]
+    [policy] = iam.list_role_policies(RoleName=name)["PolicyNames"]
+    whole = iam.get_role_policy(RoleName=name, PolicyName=policy)["PolicyDocument"]
+    fewer = [(one, [each for each in listed(one["Action"]) if each != action]) for one in listed(whole["Statement"])]
+    rest = [{**statement, "Action": actions} for statement, actions in fewer if actions]
+    assert act(deployed)
+    iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=principals.document(*rest))
+    try:
+        with pytest.raises(AssertionError):
+            assert act(deployed)
+    finally:
+        iam.put_role_policy(RoleName=name, PolicyName=policy, PolicyDocument=json.dumps(whole))
+    assert act(deployed)
