@@ -265,7 +265,6 @@ def ingest(deployed: Deployed) -> bool:
         ("ModelsRole", "dynamodb:GetItem", list_models),
         ("IngestRole", "s3:PutObject", ingest),
         ("IngestWorkflowRole", "lambda:InvokeFunction", ingest),
-        ("IngestWorkflowStartRole", "states:StartExecution", ingest),
     ],
 )
 def test_without_its_grant_the_work_really_fails(
