@@ -73,6 +73,15 @@ def test_the_server_says_what_it_is(world: World) -> None:
     assert found["name"] == "perennial"
     assert found["extensions"] == ["binary_tensor_data"]
     assert ask("/v2/health/live") == (200, {"live": True})
+
+
+def test_the_server_is_ready_when_every_model_serves(world: World) -> None:
+    status, found = ask("/v2/health/ready")
+    assert (status, found["ready"]) == (400, False)
+    assert MODEL in found["error"]
+
+
+def test_and_then_it_says_so(deployed: FunctionState) -> None:
     assert ask("/v2/health/ready") == (200, {"ready": True})
 
 

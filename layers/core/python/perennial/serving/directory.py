@@ -55,8 +55,10 @@ class Directory:
                 return _get(method) or json_reply(
                     200, {"name": "perennial", "version": perennial.__version__, "extensions": EXTENSIONS}
                 )
-            case ["v2", "health", ("live" | "ready") as probe]:
-                return _get(method) or json_reply(200, {probe: True})
+            case ["v2", "health", "live"]:
+                return _get(method) or json_reply(200, {"live": True})
+            case ["v2", "health", "ready"]:
+                return _get(method) or self._ready()
             case ["v2", "models"]:
                 return _get(method) or json_reply(200, {"models": [self._entry(name) for name in sorted(self.models)]})
             case ["v2", "models", model, *rest]:
@@ -64,6 +66,13 @@ class Directory:
                     raise RequestRefused(f"there is no model {model[:100]!r}", 404)
                 return self._of_model(method, model, rest, event)
         raise RequestRefused(f"there is nothing at /{'/'.join(parts)[:200]}", 404)
+
+    def _ready(self) -> Reply:
+        """Whether every model of the catalog has a version that serves; the protocol says no with a 4xx."""
+        missing = [name for name in sorted(self.models) if not self._entry(name)["ready"]]
+        if missing:
+            return json_reply(400, {"ready": False, "error": f"no version serves yet of {', '.join(missing)}"})
+        return json_reply(200, {"ready": True})
 
     def _of_model(self, method: str, model: str, rest: list[str], event: Event) -> Reply:
         match rest:
