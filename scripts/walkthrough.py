@@ -75,6 +75,9 @@ def main() -> int:
     except (Failure, SynthesisFailed, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
         report.error = str(error)
         errors.print(f"[bold red]demo failed[/] to {escape(f'{report.failed}: {error}')}", soft_wrap=True)
+    except Exception as error:
+        report.error = f"{type(error).__name__}: {error}"
+        raise
     finally:
         report.seconds = round(time.monotonic() - started, 1)
         if options.json:

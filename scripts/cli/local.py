@@ -22,6 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 # Where a running cloud keeps its state; another directory is another cloud.
 WORKDIR = Path(os.environ.get("PERENNIAL_WORKDIR", ROOT / ".perennial")).absolute()
 
+# Seconds (real) without a step after which a starting cloud is given up; each stack is a step.
+STUCK = 300.0
+
 
 def read_state(workdir: Path) -> dict[str, Any] | None:
     """What the running cloud of `workdir` wrote about itself, or None when none runs."""
@@ -81,7 +84,8 @@ def start(
 def _await_ready(
     process: subprocess.Popen[bytes], port: int, workdir: Path, log: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    while True:
+    said, moved = "", time.monotonic()
+    while time.monotonic() - moved < STUCK:
         if process.poll() is not None:
             raise Failure(f"the local cloud did not start: {_last_words(log)}")
         health = _health(port)
@@ -90,9 +94,11 @@ def _await_ready(
         state = read_state(workdir)
         if health.get("state") == "ready" and state is not None and state["pid"] == process.pid:
             return state
-        if health:
-            say(str(health["state"]))
+        if health and health["state"] != said:
+            said, moved = str(health["state"]), time.monotonic()
+            say(said)
         time.sleep(0.2)
+    raise Failure(f"the local cloud made no step for {STUCK:.0f} s, at {said or 'its start'}: {_last_words(log)}")
 
 
 def stop(workdir: Path, *, patience: float = 30.0) -> bool:
