@@ -12,7 +12,7 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 from perennial.errors import ModelUnknown, PublishPending
-from perennial.storage.translate import client, translated
+from perennial.storage.translate import client, code_of, translated
 
 LATEST = "$LATEST"
 
@@ -97,7 +97,7 @@ class Function:
                 return _configuration(client("lambda").publish_version(FunctionName=self.name, CodeSha256=code_sha256))
         except ClientError as error:
             # the digest does not match: another change came between
-            if _code(error) == "InvalidParameterValueException":
+            if code_of(error) == "InvalidParameterValueException":
                 raise PublishPending(f"publish {self.name}: {error}") from error
             raise
 
@@ -147,9 +147,9 @@ class Function:
             with translated(doing):
                 yield
         except ClientError as error:
-            if _code(error) == "ResourceConflictException":
+            if code_of(error) == "ResourceConflictException":
                 raise PublishPending(f"{doing}: {error}") from error
-            if _code(error) == "ResourceNotFoundException":
+            if code_of(error) == "ResourceNotFoundException":
                 raise ModelUnknown(f"{doing}: {error}") from error
             raise
 
@@ -182,7 +182,3 @@ def _parsed(body: bytes) -> Any:
         return json.loads(body)
     except ValueError:
         return body.decode("utf-8", "replace")
-
-
-def _code(error: ClientError) -> str:
-    return str(error.response.get("Error", {}).get("Code", ""))

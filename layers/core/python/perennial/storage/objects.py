@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import random
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from perennial.errors import ConditionFailed, ObjectMissing
-from perennial.storage.translate import client, translated
+from botocore.exceptions import ClientError
+
+from perennial.errors import ConditionFailed, ObjectMissing, StorageUnavailable
+from perennial.storage.translate import client, code_of, translated
+
+# S3 says that another write of the key is under way, whose end is not known: the waits sum to at most 3 s
+_CONFLICTS = 6
 
 
 class Entry(NamedTuple):
@@ -31,13 +38,9 @@ class Objects:
 
     def get(self, key: str, version_id: str | None = None) -> bytes:
         """The whole object (for small ones). Raises ObjectMissing."""
-        return bytes(self.stream(key, version_id).read())
-
-    def stream(self, key: str, version_id: str | None = None) -> Any:
-        """A readable stream of the object's bytes. Raises ObjectMissing."""
         extra = {"VersionId": version_id} if version_id else {}
         with translated(f"get s3://{self.bucket}/{key}"):
-            return client("s3").get_object(Bucket=self.bucket, Key=key, **extra)["Body"]
+            return bytes(client("s3").get_object(Bucket=self.bucket, Key=key, **extra)["Body"].read())
 
     def download(self, key: str, path: Path, version_id: str | None = None) -> None:
         """Write the object to the local file `path`. Raises ObjectMissing."""
@@ -76,23 +79,36 @@ class Objects:
         self.put(key, canonical_json(value), "application/json")
 
     def create(self, key: str, body: bytes, content_type: str = "application/json") -> bool:
-        """Write the object only if there is none (If-None-Match: *); False when there was one."""
-        try:
-            with translated(f"create s3://{self.bucket}/{key}"):
-                client("s3").put_object(
-                    Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
-                )
-        except ConditionFailed:
-            return False
-        return True
+        """Write the object only if there is none (If-None-Match: *); False when there was one.
+
+        A 409 (ConditionalRequestConflict) does not say whether there is one, so the write is tried again.
+        https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+        """
+        what = f"create s3://{self.bucket}/{key}"
+        for attempt in range(_CONFLICTS):
+            try:
+                with translated(what):
+                    client("s3").put_object(
+                        Bucket=self.bucket, Key=key, Body=body, ContentType=content_type, IfNoneMatch="*"
+                    )
+            except ConditionFailed:
+                return False
+            except ClientError as error:
+                if code_of(error) != "ConditionalRequestConflict":
+                    raise
+                time.sleep(random.uniform(0, 0.05 * 2**attempt))  # noqa: S311 - spreads rivals
+            else:
+                return True
+        raise StorageUnavailable(f"{what}: another write of it was under way {_CONFLICTS} times")
 
     def upload(self, key: str, path: Path | IO[bytes]) -> None:
         """Write a local file or an open binary file (multipart when large)."""
+        if isinstance(path, Path):
+            # not upload_file, which raises an error of its own that no longer knows S3's code
+            with path.open("rb") as file:
+                return self.upload(key, file)
         with translated(f"put s3://{self.bucket}/{key}"):
-            if isinstance(path, Path):
-                client("s3").upload_file(str(path), self.bucket, key)
-            else:
-                client("s3").upload_fileobj(path, self.bucket, key)
+            client("s3").upload_fileobj(path, self.bucket, key)
 
     def copy(self, source: str, target: str, version_id: str | None = None) -> None:
         """Copy within the bucket, on the server (multipart when large). Raises ObjectMissing."""

@@ -8,8 +8,9 @@ from functools import cache
 from typing import Any
 
 import boto3
+from boto3.exceptions import Boto3Error
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
+from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
 from perennial.errors import AccessRefused, ConditionFailed, ObjectMissing, PerennialError, StorageUnavailable
 
@@ -22,7 +23,6 @@ _REASONS: dict[str, type[PerennialError]] = {
     "PreconditionFailed": ConditionFailed,
     "PreconditionFailedException": ConditionFailed,
     "412": ConditionFailed,
-    "ConditionalRequestConflict": ConditionFailed,
     "AlreadyExistsException": ConditionFailed,
     "ConditionalCheckFailedException": ConditionFailed,
     "TransactionCanceledException": ConditionFailed,
@@ -44,6 +44,8 @@ _TRANSIENT = {
     "RequestLimitExceeded",
     "TooManyRequestsException",
     "TransactionInProgressException",
+    # a single write of an item that is in somebody's transaction; botocore does not try it again
+    "TransactionConflictException",
     "ConcurrentModificationException",
     "OperationTimeoutException",
     "InternalServiceException",
@@ -71,12 +73,13 @@ def client(service: str) -> Any:
 def translated(what: str) -> Iterator[None]:
     """Raise botocore's errors as named reasons; `what` says what was tried, for the reader of the message.
 
-    Raises ObjectMissing, ConditionFailed, AccessRefused or StorageUnavailable; any other code leaves as it came.
+    Raises ObjectMissing, ConditionFailed, AccessRefused or StorageUnavailable; any other code, and a call with wrong
+    arguments (ParamValidationError), leaves as it came.
     """
     try:
         yield
     except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
+        code = code_of(error)
         if code == "TransactionCanceledException" and _only_conflicts(error):
             raise StorageUnavailable(f"{what}: {error}") from error
         if code in _REASONS:
@@ -87,8 +90,15 @@ def translated(what: str) -> Iterator[None]:
         raise
     except NoCredentialsError as error:
         raise AccessRefused(f"{what}: {error}") from error
-    except BotoCoreError as error:
+    except ParamValidationError:
+        raise
+    except (BotoCoreError, Boto3Error) as error:
         raise StorageUnavailable(f"{what}: {error}") from error
+
+
+def code_of(error: ClientError) -> str:
+    """The service's name for an error."""
+    return str(error.response.get("Error", {}).get("Code", ""))
 
 
 def _only_conflicts(error: ClientError) -> bool:

@@ -10,7 +10,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from perennial.storage.translate import client, translated
+from perennial.storage.translate import client, code_of, translated
 
 RUNNING = "RUNNING"
 
@@ -57,6 +57,6 @@ def _unless(code: str) -> Iterator[list[ClientError]]:
     try:
         yield met
     except ClientError as error:
-        if error.response.get("Error", {}).get("Code") != code:
+        if code_of(error) != code:
             raise
         met.append(error)
