@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 FOLDER = Path(__file__).parent / "environments"
 
@@ -24,6 +24,16 @@ IMAGE = re.compile(
 )
 
 
+# vCPU → GiB that Fargate takes with them (Amazon ECS developer guide, task size)
+FARGATE_MEMORY = {
+    1: range(2, 9),
+    2: range(4, 17),
+    4: range(8, 31),
+    8: range(16, 61, 4),
+    16: range(32, 121, 8),
+}
+
+
 class Strict(BaseModel):
     """A misspelt setting is an error, not a default."""
 
@@ -31,13 +41,13 @@ class Strict(BaseModel):
 
 
 class Train(Strict):
-    """Size of the training task; Fargate accepts only certain pairs of vCPU and memory.
+    """Size of the training task: one of the pairs of vCPU and memory that Fargate takes (`FARGATE_MEMORY`).
 
     `image` is a ready image to run instead of one that is built with the deployment.
     """
 
     vcpu: Literal[1, 2, 4, 8, 16]
-    memory_gib: int = Field(ge=2, le=120)
+    memory_gib: int
     timeout_minutes: int = Field(ge=1)
     image: str | None = None
 
@@ -49,6 +59,16 @@ class Train(Strict):
         raise ValueError(
             f"{image!r} is not <account>.dkr.ecr.<region>.amazonaws.com/<repository>@sha256:<digest>: Lambda takes "
             "images from private ECR repositories only, and behind a tag there may be another image tomorrow"
+        )
+
+    @model_validator(mode="after")
+    def _paired(self) -> Train:
+        taken = FARGATE_MEMORY[self.vcpu]
+        if self.memory_gib in taken:
+            return self
+        steps = f" in steps of {taken.step}" if taken.step > 1 else ""
+        raise ValueError(
+            f"Fargate takes {taken[0]} to {taken[-1]} GiB{steps} with {self.vcpu} vCPU, not {self.memory_gib}"
         )
 
 

@@ -29,11 +29,14 @@ RUN_BY = {
     "perennial up": ("tests/local/conftest.py", '"up", "--detach"'),
     "perennial down": ("tests/local/conftest.py", '"down"'),
     "eval": ("tests/local/test_clients.py", 'eval "$(perennial env)"'),
-    "cdk ": ("infra/synth.py", "infra.app"),
+    "cdk synth": ("infra/synth.py", "infra.app"),
+    "cdk diff": ("infra/synth.py", "infra.app"),
+    "cdk deploy": ("infra/synth.py", "infra.app"),
+    "perennial promote": ("tests/local/test_operate.py", '"promote"'),
     'context="$(PYTHONPATH=. .venv/bin/python -m infra.assets': ("tests/infra/test_image.py", "infra.assets"),
 }
-# What no test can run: it needs Docker, and a registry to push to.
-NOT_RUN = ("docker build ", "docker push ")
+# What no test can run: it needs Docker and a registry to push to, or an account.
+NOT_RUN = ("docker build ", "docker push ", "cdk bootstrap")
 
 
 def run_by_clients() -> list[str]:

@@ -39,5 +39,7 @@ class Network(Construct):
             "Outbound",
             vpc=self.vpc,
             description="Training tasks: out to AWS, nothing in",
-            allow_all_outbound=True,
+            allow_all_outbound=False,
         )
+        # ECR, S3, DynamoDB and the log speak HTTPS; security groups do not filter the VPC's own DNS
+        self.outbound.add_egress_rule(ec2.Peer.any_ipv4(), ec2.Port.HTTPS, "AWS APIs and the image")

@@ -85,7 +85,10 @@ class DataStack(Stack):
         settings = self.settings
         staging = s3.LifecycleRule(id="staging", prefix="staging/", expiration=Duration.days(settings.staging_days))
         former = s3.LifecycleRule(
-            id="noncurrent", noncurrent_version_expiration=Duration.days(settings.noncurrent_days)
+            id="noncurrent",
+            noncurrent_version_expiration=Duration.days(settings.noncurrent_days),
+            # an expired object leaves a delete marker, which would stay alone, and slow down listings, for ever
+            expired_object_delete_marker=True,
         )
         logged = [
             s3.LifecycleRule(id=thing, prefix=f"{thing}/", expiration=Duration.days(settings.prediction_log_days))

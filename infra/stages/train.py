@@ -18,7 +18,8 @@ from perennial.settings import TrainSettings
 
 # Given by the workflow when it starts a task, so not part of the task's definition.
 REQUEST = "run_request"
-_MIB = 1024
+_UNITS_PER_VCPU = 1024
+_MIB_PER_GIB = 1024
 # Between asking the process to end (SIGTERM) and ending it.
 _STOP = Duration.seconds(30)
 
@@ -62,8 +63,8 @@ class Train(Construct):
             self,
             "Task",
             family=environment.resource("train"),
-            cpu=environment.train.vcpu * _MIB,
-            memory_limit_mib=environment.train.memory_gib * _MIB,
+            cpu=environment.train.vcpu * _UNITS_PER_VCPU,
+            memory_limit_mib=environment.train.memory_gib * _MIB_PER_GIB,
             runtime_platform=ecs.RuntimePlatform(
                 cpu_architecture=processor, operating_system_family=ecs.OperatingSystemFamily.LINUX
             ),

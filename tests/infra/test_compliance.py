@@ -217,6 +217,12 @@ def test_training_tasks_cannot_be_reached(app: App) -> None:
     assert "SecurityGroupIngress" not in group.props
 
 
+def test_training_tasks_speak_https_and_nothing_else(app: App) -> None:
+    (out,) = app.one("AWS::EC2::SecurityGroup").props["SecurityGroupEgress"]
+    assert (out["IpProtocol"], out["FromPort"], out["ToPort"], out["CidrIp"]) == ("tcp", 443, 443, "0.0.0.0/0")
+    assert "AWS::EC2::SecurityGroupEgress" not in {resource.type for resource in app.all()}
+
+
 def test_every_alarm_names_its_runbook_article(app: App) -> None:
     for alarm in app.of("AWS::CloudWatch::Alarm"):
         named = re.search(r"docs/runbook/\S+\.md", alarm.props["AlarmDescription"])
@@ -240,6 +246,15 @@ def test_recorded_predictions_end_and_what_was_dropped_does_not(app: App) -> Non
     rules = data.props["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
     assert expiring == {"staging/": 30, "predictions/": 90, "predictions-failed/": 90}
+
+
+def test_delete_markers_of_expired_objects_go_too(app: App) -> None:
+    (data,) = [bucket for bucket in app.of("AWS::S3::Bucket") if bucket.id.startswith("Data")]
+    markers = [rule for rule in data.props["LifecycleConfiguration"]["Rules"] if "ExpiredObjectDeleteMarker" in rule]
+    (rule,) = markers
+    assert rule["ExpiredObjectDeleteMarker"] is True
+    assert "Prefix" not in rule  # wherever objects expire
+    assert "ExpirationInDays" not in rule  # S3 refuses both in one rule
 
 
 @pytest.mark.full
