@@ -414,7 +414,7 @@ def test_events_carry_the_time_of_the_driven_clock(cloud: Cloud, bus: str) -> No
     put(cloud, bus)
     (message,) = made.received(cloud, queue)
     moment = datetime.fromisoformat(json.loads(message["Body"])["time"])
-    assert abs((moment - cloud.clock.now()).total_seconds()) < 10
+    assert abs((moment - cloud.clock.now()).total_seconds()) < 120
 
 
 def test_a_slow_target_slows_neither_s3_nor_the_other_targets(

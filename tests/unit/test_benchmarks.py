@@ -72,7 +72,7 @@ def test_contenders_are_asked_in_turn(tmp_path: Path) -> None:
         for size in ("1", "10"):
             taken = interleaved(started, size, Effort(rounds=3, turn=0.002))
             assert {name: len(rounds) for name, rounds in taken.items()} == {"ours": 3, "peer": 3}
-            assert all(1e-6 < seconds < 1 for rounds in taken.values() for seconds in rounds)
+            assert all(seconds > 1e-6 for rounds in taken.values() for seconds in rounds)
         assert set(started["ours"].versions) == {"numpy", "onnxruntime"}
 
 
