@@ -10,7 +10,8 @@ import typer
 from rich.markup import escape
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
-from perennial.datasets.batches import batch_id
+from perennial.datasets.batches import RAW, Drop, not_data, parse_drop
+from perennial.datasets.commit import find_batch
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.output import AsJson, Failure, console, errors, print_json
 
@@ -25,12 +26,14 @@ def drop(
 ) -> None:
     """Upload FILE to the data bucket; ingestion starts by itself. With --wait, a refused file ends with status 1."""
     deployment = Deployment(env)
-    key = f"raw/{dataset}/{file.name}"
-    etag = _upload(deployment, file, key)
-    batch = batch_id(dataset, key, etag)
-    result: dict[str, Any] = {"key": key, "bucket": deployment.data.bucket, "dataset": dataset, "batch": batch}
+    key = f"{RAW}{dataset}/{file.name}"
+    if reason := not_data(key):
+        raise Failure(f"{key}: {reason}: ingestion would pass over it; give the file another name")
+    dropped = parse_drop(key, _upload(deployment, file, key), file.stat().st_size)
+    about = {"dataset": dropped.dataset, "batch": dropped.batch}
+    result: dict[str, Any] = {"key": key, "bucket": deployment.data.bucket, **about}
     if wait:
-        result |= _await(deployment, dataset, batch, timeout)
+        result |= _await(deployment, dropped, timeout)
     if as_json:
         print_json(result)
     else:
@@ -51,15 +54,15 @@ def _upload(deployment: Deployment, file: Path, key: str) -> str:
     return str(deployment.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]).strip('"')
 
 
-def _await(deployment: Deployment, dataset: str, batch: str, timeout: float) -> dict[str, Any]:
+def _await(deployment: Deployment, dropped: Drop, timeout: float) -> dict[str, Any]:
     deadline = time.monotonic() + timeout
     with errors.status("waiting for ingestion"):
         while time.monotonic() < deadline:
-            item = deployment.items.get(f"DATASET#{dataset}", f"BATCH#{batch}")
+            item = find_batch(deployment.items, dropped)
             if item is not None and item["status"] in {"accepted", "refused"}:
                 return {name: value for name, value in item.items() if name not in {"pk", "sk"}}
             time.sleep(0.2)
-    raise Failure(f"batch {batch} of {dataset} was neither accepted nor refused within {timeout:.0f} s")
+    raise Failure(f"batch {dropped.batch} of {dropped.dataset} was neither accepted nor refused within {timeout:.0f} s")
 
 
 def _tell(result: dict[str, Any], waited: bool) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import json
 import threading
@@ -19,7 +20,8 @@ from functions.ingest.handler import lambda_handler
 from perennial.datasets.versions import DatasetVersion, get_version, list_versions
 from perennial.errors import StagingLost, VersionUnknown
 from scripts.flights import months
-from tests.crash import Crash
+from tests.crash import Crash, When, crash_at
+from tests.crash.calls import heard_by
 from tests.functions.conftest import EVENTS, World
 
 TINY = """
@@ -340,6 +342,40 @@ def test_a_claim_outlives_its_staged_files(ready: World) -> None:
 
     assert (output["status"], output["version"]) == ("accepted", 1)
     assert len(rows_of(ready, get_version(ready.registry, "tiny", 1))) == 3
+
+
+def test_a_delivery_under_another_contract_does_not_overwrite_what_was_staged(ready: World) -> None:
+    event = ready.drop("raw/tiny/a.csv", GOOD)
+    rivals: list[bool] = []
+
+    def rival(when: When, operation: str) -> None:
+        """As the claim is about to be made, the same event is staged under a stricter contract, and goes no further."""
+        if (when, operation, rivals) == ("before-send", "dynamodb.TransactWriteItems", []):
+            rivals.append(True)
+            ready.deploy_catalog(extra={"contracts/tiny.yaml": TINY.replace("[a, b]", "[a]")})
+            with crash_at(1, "before-send", "dynamodb.TransactWriteItems") as death:
+                lambda_handler(event, None)
+            assert death.happened
+
+    with heard_by(rival):
+        output = lambda_handler(event, None)
+
+    version = get_version(ready.registry, "tiny", 1)
+    assert (rivals, output["rows"], [row["id"] for row in rows_of(ready, version)]) == ([True], 3, [1, 2, 3])
+    assert version.file_sha256 == tuple(hashlib.sha256(ready.data.get(key)).hexdigest() for key in version.files)
+    assert list(ready.data.list("staging/")) == []
+
+
+def test_a_key_as_long_as_s3_allows_gets_its_verdict(ready: World) -> None:
+    key = "raw/tiny/" + "x" * (1024 - len("raw/tiny/.csv")) + ".csv"
+
+    output = drop(ready, key, b"what,is,this\n")
+
+    assert output["status"] == "refused"
+    assert ready.data.get_json(output["report_key"])["file"] == key
+    (original,) = [one for one in ready.data.list("quarantine/tiny/") if one.endswith(".csv")]
+    assert len(original) <= 1024
+    assert ready.data.get(original) == b"what,is,this\n"
 
 
 def test_a_dead_claim_resumes_with_its_number(ready: World) -> None:

@@ -35,6 +35,19 @@ def test_a_file_cannot_take_the_reports_place(name: str) -> None:
     assert parse_drop(f"raw/flights/{name}", "etag", 1).original.endswith(f"/original-{name}")
 
 
+@pytest.mark.parametrize("letter", ["x", "é", "\U0001f600"])
+@pytest.mark.parametrize("dataset", ["flights", "Flights"])
+def test_the_longest_key_has_a_place_in_quarantine(dataset: str, letter: str) -> None:
+    prefix = f"raw/{dataset}/"
+    key = prefix + letter * ((1024 - len(prefix) - 4) // len(letter.encode())) + ".csv"
+
+    drop = parse_drop(key, "etag", 1)
+
+    assert len(drop.original.encode()) <= 1024
+    assert drop.original.startswith(drop.quarantine + letter)
+    assert drop.original.endswith(f"{letter}.csv")
+
+
 @given(st.text(), st.text(min_size=1))
 def test_any_key_has_a_dataset_and_a_batch(key: str, etag: str) -> None:
     drop = parse_drop(f"raw/{key}", etag, 1)

@@ -162,6 +162,7 @@ REFUSED: dict[str, tuple[bytes, str, str]] = {
     "utf-16": ("a,b\n1,2\n".encode("utf-16"), "kind", "UTF-16"),
     "latin-1 in the header": ("é,b\n1,2\n".encode("latin-1"), "encoding", "UTF-8"),
     "blank lines": (b"\n\n\n", "empty", "header"),
+    "ten thousand and one columns": (b"a,b" + b",c" * 9_999 + b"\n1\n", "columns", "10,001 columns; at most 10,000"),
     "another separator": (b"a;b\n1;2\n", "columns", "missing: 'a', 'b'; unexpected: 'a;b'"),
     "another case": (b"A,b\n1,2\n", "columns", "missing: 'a'; unexpected: 'A'"),
 }

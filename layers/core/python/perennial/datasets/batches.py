@@ -12,6 +12,8 @@ RAW = "raw/"
 # Where objects go that name no dataset; no dataset can be called so
 UNKNOWN = "_unknown"
 _RESERVED = {"report.json", "rows.parquet"}
+# Bytes of a key; https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
+_MAX_KEY = 1024
 
 
 @dataclass(frozen=True)
@@ -37,13 +39,19 @@ class Drop:
 
     @property
     def original(self) -> str:
-        """Where the object itself goes when it is refused whole."""
-        return self.quarantine + (f"original-{self.name}" if self.name in _RESERVED else self.name)
+        """Where the object itself goes when it is refused whole: its name, or as much of its end as a key can hold."""
+        name = f"original-{self.name}" if self.name in _RESERVED else self.name
+        room = _MAX_KEY - len(self.quarantine)
+        return self.quarantine + name.encode("utf-8", "surrogatepass")[-room:].decode("utf-8", "ignore")
 
     @property
     def staging(self) -> str:
         """Prefix of what is written before the commit."""
         return f"staging/{self.batch}/"
+
+    def staged(self, contract_sha256: str) -> str:
+        """Prefix of what is staged under one contract: two deliveries may be judged under different ones."""
+        return f"{self.staging}{contract_sha256[:8]}/"
 
 
 def batch_id(dataset: str, key: str, etag: str) -> str:

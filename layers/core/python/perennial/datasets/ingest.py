@@ -103,10 +103,11 @@ def _sift(stores: Stores, drop: Drop, contract: Contract, folder: Path, limits: 
 
 def _stage(stores: Stores, drop: Drop, contract: Contract, sifted: Any) -> dict[str, Any]:
     """Write what the commit will move, and the refused rows; returns the version's facts."""
-    staged = [drop.staging + part.path.name for part in sifted.parts]
+    prefix = drop.staged(contract.sha256)
+    staged = [prefix + part.path.name for part in sifted.parts]
     for key, part in zip(staged, sifted.parts, strict=True):
         stores.data.upload(key, part.path)
-    profile_key = f"{drop.staging}profile.json"
+    profile_key = f"{prefix}profile.json"
     stores.data.put_json(profile_key, {"dataset": drop.dataset, "batch": drop.batch, **sifted.profile})
     report_key = None
     if sifted.rejects is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ import pyarrow as pa
 from perennial.catalog.contract import Contract
 from perennial.datasets.refusal import Refusal
 
+MAX_COLUMNS = 10_000
 MAX_STRAY_ROWS = 10_000
 MAX_STRAY_TEXT = 500
 
@@ -148,9 +150,12 @@ def _opener(kind: str) -> Opener:
 
 def check_columns(found: list[str], contract: Contract) -> None:
     """The columns of a file against its contract. Raises Refusal naming what is missing, unexpected or doubled."""
-    expected = [column.name for column in contract.columns]
-    twice = sorted({name for name in found if found.count(name) > 1})
-    absent = [name for name in expected if name not in found]
+    if len(found) > MAX_COLUMNS:
+        raise Refusal("columns", f"{len(found):,} columns; at most {MAX_COLUMNS:,} are read")
+    counts = Counter(found)
+    expected = {column.name: None for column in contract.columns}
+    twice = sorted(name for name, count in counts.items() if count > 1)
+    absent = [name for name in expected if name not in counts]
     extra = [] if contract.ignore_extra else [name for name in found if name not in expected]
     wrong = [
         f"{what}: {', '.join(repr(name[:100]) for name in names[:20])}{' …' if len(names) > 20 else ''}"
