@@ -50,15 +50,20 @@ def alarm(
     says: str,
     metric: cloudwatch.IMetric,
     alerts: sns.ITopic,
+    over: float = 0,
+    of: str | None = None,
 ) -> None:
-    """Alarm `perennial-<env>-<name>` when `metric` is over 0 in five minutes; its article is docs/runbook/<name>.md."""
+    """Alarm `perennial-<env>-<name>` (`-<of>`, where each has its own): `metric` is over `over` in five minutes.
+
+    Its article is docs/runbook/<name>.md.
+    """
     made = cloudwatch.Alarm(
         scope,
         construct_id,
-        alarm_name=environment.resource(name),
+        alarm_name=environment.resource(f"{name}-{of}" if of else name),
         alarm_description=f"{says} Runbook: docs/runbook/{name}.md",
         metric=metric,
-        threshold=0,
+        threshold=over,
         comparison_operator=cloudwatch.ComparisonOperator.GREATER_THAN_THRESHOLD,
         evaluation_periods=1,
         treat_missing_data=cloudwatch.TreatMissingData.NOT_BREACHING,

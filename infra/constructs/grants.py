@@ -41,6 +41,18 @@ def write_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
     _objects(role, bucket, _WRITE, prefixes)
 
 
+def deliver_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
+    """Deliver objects under `prefixes` as Data Firehose does (its guide, Controlling access)."""
+    _objects(role, bucket, ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"], prefixes)
+    allow(role, ["s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads"], [bucket.bucket_arn])
+
+
+def copy_tags(role: iam.IRole, bucket: s3.IBucket, *, source: str, target: str) -> None:
+    """Copy objects' tags from one prefix to another: S3 copies them unasked, and refuses the copy to who may not."""
+    _objects(role, bucket, ["s3:GetObjectTagging", "s3:GetObjectVersionTagging"], (source,))
+    _objects(role, bucket, ["s3:PutObjectTagging"], (target,))
+
+
 def delete_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
     """Delete objects under `prefixes` (the bucket keeps their versions)."""
     _objects(role, bucket, ["s3:DeleteObject"], prefixes)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from aws_cdk import ArnFormat, Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_kinesisfirehose as firehose
 from aws_cdk import aws_logs as logs
 from aws_cdk import aws_s3 as s3
+from aws_cdk import aws_sns as sns
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_wildcard
-from infra.constructs.grants import allow, write_objects
+from infra.constructs.alerts import PERIOD, alarm
+from infra.constructs.grants import allow, deliver_objects
 from infra.environment import Environment
 
 FILTER = '{ $.record = "prediction" }'
@@ -19,18 +22,21 @@ DELIVERED, UNDELIVERED = "predictions/", "predictions-failed/"
 # Firehose writes an object when either is reached: few small objects, and records no later than five minutes.
 _BUFFER_SECONDS = 300
 _BUFFER_MIB = 64
+# Later than any buffer of Firehose; it gives a record up after a day.
+_LATE_SECONDS = 900
 _DAY = "date=!{timestamp:yyyy-MM-dd}/"
 
 
 class Records(Construct):
     """One Firehose stream per model (a prefix cannot name the log group), one pair of roles for all."""
 
-    def __init__(self, scope: Construct, *, environment: Environment, bucket: s3.IBucket) -> None:
+    def __init__(self, scope: Construct, *, environment: Environment, bucket: s3.IBucket, alerts: sns.ITopic) -> None:
         super().__init__(scope, "Records")
         self._environment = environment
         self._bucket = bucket
+        self._alerts = alerts
         self._writer = iam.Role(self, "WriterRole", assumed_by=iam.ServicePrincipal("firehose.amazonaws.com"))
-        write_objects(self._writer, bucket, DELIVERED, UNDELIVERED)
+        deliver_objects(self._writer, bucket, DELIVERED, UNDELIVERED)
         own = {"StringEquals": {"aws:SourceAccount": Stack.of(self).account}}
         logger = iam.ServicePrincipal("logs.amazonaws.com", conditions=own)
         self._sender = iam.Role(self, "SenderRole", assumed_by=logger)
@@ -57,6 +63,27 @@ class Records(Construct):
         )
         # CloudWatch Logs tries the stream as the filter is made: the role must already have its policy
         subscription.node.add_dependency(self._sender)
+        self._watch(scope, stream, model)
+
+    def _watch(self, scope: Construct, stream: firehose.CfnDeliveryStream, model: str) -> None:
+        oldest = cloudwatch.Metric(
+            namespace="AWS/Firehose",
+            metric_name="DeliveryToS3.DataFreshness",
+            dimensions_map={"DeliveryStreamName": stream.ref},
+            statistic="Maximum",
+            period=PERIOD,
+        )
+        alarm(
+            scope,
+            "UndeliveredAlarm",
+            environment=self._environment,
+            name="predictions-undelivered",
+            of=model,
+            says=f"Recorded predictions of {model} do not reach S3.",
+            metric=oldest,
+            over=_LATE_SECONDS,
+            alerts=self._alerts,
+        )
 
     def _stream(self, scope: Construct, model: str) -> firehose.CfnDeliveryStream:
         hints = firehose.CfnDeliveryStream.BufferingHintsProperty(

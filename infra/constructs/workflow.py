@@ -2,14 +2,33 @@
 
 from __future__ import annotations
 
+from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.constructs.acknowledge import acknowledge
+from infra.constructs.acknowledge import acknowledge, acknowledge_wildcard
 from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.log_group import StageLogGroup
 from infra.constructs.shared import Shared
+
+# What CDK lets a machine that runs a task do to every task of the account.
+_ON_TASKS = frozenset({"ecs:DescribeTasks", "ecs:StopTask"})
+
+
+class _Role(iam.Role):
+    """A machine's role, which may look at and stop tasks of one cluster only."""
+
+    def __init__(self, scope: Construct, *, cluster: str) -> None:
+        self._tasks = Stack.of(scope).format_arn(service="ecs", resource="task", resource_name=f"{cluster}/*")
+        super().__init__(scope, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+
+    def add_to_principal_policy(self, statement: iam.PolicyStatement) -> iam.AddToPrincipalPolicyResult:
+        """As CDK's, but for statements on tasks: their ARNs are made as they start, within their cluster's."""
+        if _ON_TASKS.issuperset(statement.actions):
+            statement = iam.PolicyStatement(actions=statement.actions, resources=[self._tasks])
+            acknowledge_wildcard(self, "Tasks of this one cluster.", self._tasks)
+        return super().add_to_principal_policy(statement)
 
 
 class Workflow(sfn.StateMachine):
@@ -24,7 +43,7 @@ class Workflow(sfn.StateMachine):
             environment=environment,
             log_group_name=f"/aws/vendedlogs/states/{environment.resource(workflow)}",
         )
-        role = iam.Role(scope, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
+        role = _Role(scope, cluster=environment.resource("train"))
         super().__init__(
             scope,
             "Machine",
@@ -36,7 +55,7 @@ class Workflow(sfn.StateMachine):
         )
         acknowledge(
             role,
-            "Log delivery, X-Ray and task tracking actions know no resources.",
+            "Log delivery and X-Ray actions know no resources.",
             "AwsSolutions-IAM5[Resource::*]",
         )
         if not environment.tracing:

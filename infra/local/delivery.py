@@ -196,11 +196,17 @@ class DeliveryService:
             self._again(name, buffer, how, error)
 
     def _put(self, stream: DeliveryStream, how: Destination, key: str, body: bytes) -> None:
-        resource = f"arn:aws:s3:::{how.bucket}/{key}"
-        arn = stream.delivery_stream_arn
-        if not self._permissions.role_may(how.role, "firehose.amazonaws.com", "s3:PutObject", resource, arn):
-            raise PermissionError(f"the role {how.role} may not put {resource}")
+        bucket = f"arn:aws:s3:::{how.bucket}"
+        needed = {bucket: firehose.ON_BUCKET, f"{bucket}/{key}": firehose.ON_OBJECT}
+        for resource, actions in needed.items():
+            for action in actions:
+                self._check(stream, how.role, action, resource)
         self._cloud.client("s3").put_object(Bucket=how.bucket, Key=key, Body=body)
+
+    def _check(self, stream: DeliveryStream, role: str, action: str, resource: str) -> None:
+        source = stream.delivery_stream_arn
+        if not self._permissions.role_may(role, "firehose.amazonaws.com", action, resource, source):
+            raise PermissionError(f"the role {role} may not {action} on {resource}")
 
     def _again(self, name: str, buffer: Buffer, how: Destination, error: Exception) -> None:
         if self._cloud.clock.time() - buffer.arrived > KEPT:

@@ -21,6 +21,9 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 MEGABYTE = 1024 * 1024
+# what the role of a stream must allow: https://docs.aws.amazon.com/firehose/latest/dev/controlling-access.html#using-iam-s3
+ON_BUCKET = ("s3:GetBucketLocation", "s3:ListBucket", "s3:ListBucketMultipartUploads")
+ON_OBJECT = ("s3:PutObject", "s3:GetObject", "s3:AbortMultipartUpload")
 _EXPRESSION = re.compile(r"!\{([a-zA-Z]+):([^}]*)\}")
 _JAVA_TOKEN = re.compile(r"'((?:[^']|'')*)'|([A-Za-z])\2*|[^A-Za-z']")
 _JAVA_LETTERS = {"y": "year", "u": "year", "M": "month", "d": "day", "H": "hour", "m": "minute", "s": "second"}

@@ -24,7 +24,7 @@ class ServingStack(Stack):
         shared = Shared(stack=self, environment=environment, memory=memory, catalog=catalog, layers=layers)
         models = Models(self, shared)
         api = Api(self, environment=environment, models=models.function, alerts=memory.alerts)
-        records = Records(self, environment=environment, bucket=memory.data)
+        records = Records(self, environment=environment, bucket=memory.data, alerts=memory.alerts)
         for model in sorted(catalog.models):
             predict = Predict(self, shared, model=model, records=records)
             api.serve(model, predict.live)

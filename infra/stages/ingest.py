@@ -9,6 +9,7 @@ from infra.constructs.acknowledge import acknowledge_wildcard
 from infra.constructs.grants import (
     DATASETS,
     allow,
+    copy_tags,
     delete_objects,
     put_items,
     read_objects,
@@ -47,6 +48,7 @@ class Ingest(StageFunction):
         read_objects(self.role, memory.data, "raw/", "staging/", "curated/", "quarantine/", "profiles/")
         write_objects(self.role, memory.data, "staging/", "curated/", "quarantine/", "profiles/")
         read_versions(self.role, memory.data, "raw/")
+        copy_tags(self.role, memory.data, source="raw/", target="quarantine/")
         delete_objects(self.role, memory.data, "staging/")
         put_items(self.role, memory.registry, DATASETS)
         shared.share_ledger(self.role)

@@ -14,7 +14,7 @@ import pytest
 
 from infra.lock import ROOT
 from infra.synth import node, synthesize
-from tests.infra.conftest import CATALOG, App, Resource, listed, text
+from tests.infra.conftest import CATALOG, MODELS, App, Resource, listed, text
 
 # Actions that AWS lets nobody narrow to a resource, each with the reason it is needed.
 WITHOUT_RESOURCE = {
@@ -30,8 +30,6 @@ WITHOUT_RESOURCE = {
     "logs:PutResourcePolicy": "as above",
     "logs:DescribeResourcePolicies": "as above",
     "logs:DescribeLogGroups": "as above",
-    "ecs:DescribeTasks": "a task's ARN is made as it starts",
-    "ecs:StopTask": "a task's ARN is made as it starts",
     "ecr:GetAuthorizationToken": "one token for all repositories",
 }
 
@@ -182,6 +180,18 @@ def test_only_listed_actions_are_allowed_on_every_resource(app: App) -> None:
     assert WITHOUT_RESOURCE.keys() <= allowed, "a reason for what nobody does"
 
 
+def test_a_workflow_stops_tasks_of_its_own_cluster_only(app: App) -> None:
+    cluster = app.one("AWS::ECS::Cluster").props["ClusterName"]
+    found = [
+        (policy, listed(statement["Resource"]))
+        for policy, statement in statements(app)
+        if "ecs:StopTask" in listed(statement["Action"])
+    ]
+    ((policy, (tasks,)),) = found
+    assert policy.startswith("LifecycleWorkflowRole")
+    assert text(tasks).endswith(f":task/{cluster}/*")
+
+
 def test_no_policy_allows_actions_by_pattern(app: App) -> None:
     assert not [(policy, s["Action"]) for policy, s in statements(app) if any("*" in a for a in listed(s["Action"]))]
 
@@ -269,7 +279,10 @@ def test_production_keeps_what_must_not_be_lost_when_its_stacks_go() -> None:
 
 def test_operations_lists_the_alarms_of_the_template(app: App) -> None:
     page = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
-    listed_there = set(re.findall(r"^\| `([a-z-]+)` \|", page, re.MULTILINE))
-    assert listed_there == {
-        alarm.props["AlarmName"].removeprefix("perennial-dev-") for alarm in app.of("AWS::CloudWatch::Alarm")
+    listed_there = dict(re.findall(r"^\| `([a-z-]+)`(, one per model)? \|", page, re.MULTILINE))
+    names = {alarm.props["AlarmName"].removeprefix("perennial-dev-") for alarm in app.of("AWS::CloudWatch::Alarm")}
+    assert names == {
+        name
+        for article, each in listed_there.items()
+        for name in ([f"{article}-{model}" for model in MODELS] if each else [article])
     }

@@ -166,6 +166,17 @@ def test_prediction_records_reach_the_models_own_prefix(app: App, model: str) ->
     assert records.props["FilterPattern"] == '{ $.record = "prediction" }'
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_records_that_wait_too_long_ring(app: App, model: str) -> None:
+    alarm = app.one("AWS::CloudWatch::Alarm", AlarmName=f"perennial-dev-predictions-undelivered-{model}").props
+    stream = app.one("AWS::KinesisFirehose::DeliveryStream", DeliveryStreamName=f"perennial-dev-predict-{model}")
+    buffered = stream.props["ExtendedS3DestinationConfiguration"]["BufferingHints"]["IntervalInSeconds"]
+    assert (alarm["Namespace"], alarm["MetricName"]) == ("AWS/Firehose", "DeliveryToS3.DataFreshness")
+    assert alarm["Dimensions"] == [{"Name": "DeliveryStreamName", "Value": {"Ref": stream.id}}]
+    assert (alarm["Statistic"], alarm["ComparisonOperator"]) == ("Maximum", "GreaterThanThreshold")
+    assert buffered < alarm["Threshold"] < 24 * 3600
+
+
 def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) -> None:
     routes = app.of("AWS::ApiGatewayV2::Route")
     assert {route.props["RouteKey"] for route in routes} == {

@@ -105,6 +105,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("LifecycleWorkflowRole", "xray:PutTraceSegments"): _TRACES,
     ("RolloutWorkflowRole", "xray:PutTraceSegments"): _TRACES,
     ("*", "s3:AbortMultipartUpload"): _FAILED_UPLOAD,
+    ("IngestRole", "s3:GetObjectTagging"): "S3's guide asks for it beside the right on the version that is copied",
     ("RetrainRole", "sqs:GetQueueAttributes"): "CDK grants it with the on-failure destination",
     ("RetrainRole", "sqs:GetQueueUrl"): "CDK grants it with the on-failure destination",
     ("RetrainRole", "states:DescribeExecution"): "asked of a flight whose execution may have ended unheard",

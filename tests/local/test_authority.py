@@ -252,6 +252,32 @@ def test_a_copy_needs_its_source_and_its_target(cloud: Cloud) -> None:
     client(cloud, caller(cloud, get, put), "s3").copy_object(**copy)
 
 
+@pytest.mark.parametrize("versioned", [False, True])
+def test_a_copy_of_tags_needs_more_than_a_copy_without(cloud: Cloud, versioned: bool) -> None:
+    bucket, own = made.bucket(cloud), cloud.client("s3")
+    own.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    version = {"VersionId": own.put_object(Bucket=bucket, Key="from/x", Body=b"x", Tagging="scan=clean")["VersionId"]}
+    bare = {"VersionId": own.put_object(Bucket=bucket, Key="from/bare", Body=b"x")["VersionId"]}
+    named = "ObjectVersion" if versioned else "Object"
+    source, target = f"arn:aws:s3:::{bucket}/from/*", f"arn:aws:s3:::{bucket}/to/*"
+    rights = [allow(f"s3:Get{named}", source), allow("s3:PutObject", target)]
+
+    def copy(key: str, which: dict[str, str], *more: dict[str, Any], **how: str) -> None:
+        origin = {"Bucket": bucket, "Key": key} | (which if versioned else {})
+        s3 = client(cloud, caller(cloud, *rights, *more), "s3")
+        s3.copy_object(Bucket=bucket, Key="to/x", CopySource=origin, **how)
+
+    copy("from/bare", bare)
+    copy("from/x", version, TaggingDirective="REPLACE")
+    reading, writing = allow(f"s3:Get{named}Tagging", source), allow("s3:PutObjectTagging", target)
+    with pytest.raises(ClientError, match=f"s3:Get{named}Tagging"):
+        copy("from/x", version, writing)
+    with pytest.raises(ClientError, match="s3:PutObjectTagging"):
+        copy("from/x", version, reading)
+    copy("from/x", version, reading, writing)
+    assert own.get_object_tagging(Bucket=bucket, Key="to/x")["TagSet"] == [{"Key": "scan", "Value": "clean"}]
+
+
 def test_each_part_of_a_transaction_is_judged_by_its_partition(cloud: Cloud) -> None:
     table = made.name("table")
     cloud.client("dynamodb").create_table(

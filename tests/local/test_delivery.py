@@ -47,7 +47,7 @@ def bucket(cloud: Cloud) -> str:
 
 def stream(cloud: Cloud, bucket: str, processors: Sequence[dict[str, Any]] = (), **config: Any) -> str:
     """The ARN of a new delivery stream into the bucket."""
-    role = made.role(cloud, "firehose.amazonaws.com", ("s3:PutObject", f"arn:aws:s3:::{bucket}/*"))
+    role = made.role(cloud, "firehose.amazonaws.com", *rights(bucket))
     config = {
         "RoleARN": role,
         "BucketARN": f"arn:aws:s3:::{bucket}",
@@ -59,6 +59,12 @@ def stream(cloud: Cloud, bucket: str, processors: Sequence[dict[str, Any]] = (),
         DeliveryStreamName=made.name("stream"), ExtendedS3DestinationConfiguration=config
     )["DeliveryStreamARN"]
     return arn
+
+
+def rights(bucket: str) -> list[tuple[str, str]]:
+    """What a stream's role needs on the bucket and its objects."""
+    on = {f"arn:aws:s3:::{bucket}": firehose.ON_BUCKET, f"arn:aws:s3:::{bucket}/*": firehose.ON_OBJECT}
+    return [(action, resource) for resource, actions in on.items() for action in actions]
 
 
 def group(cloud: Cloud, destination: str, pattern: str = '{ $.record = "prediction" }') -> str:
@@ -176,14 +182,18 @@ def test_a_filter_whose_role_may_not_put_records_delivers_nothing(
     assert objects(cloud, bucket) == {}
 
 
-def test_a_stream_whose_role_may_not_write_keeps_trying(cloud: Cloud, service: DeliveryService, bucket: str) -> None:
-    role = made.role(cloud, "firehose.amazonaws.com")
+@pytest.mark.parametrize("missing", [*firehose.ON_BUCKET, *firehose.ON_OBJECT])
+def test_a_stream_whose_role_lacks_a_right_keeps_trying(
+    cloud: Cloud, service: DeliveryService, bucket: str, missing: str
+) -> None:
+    most = [(action, resource) for action, resource in rights(bucket) if action != missing]
+    role = made.role(cloud, "firehose.amazonaws.com", *most)
     arn = stream(cloud, bucket, RoleARN=role)
     cloud.client("firehose").put_record(DeliveryStreamName=arn.rpartition("/")[2], Record={"Data": b"x"})
     cloud.clock.advance(61)
     assert service.settle()
     assert objects(cloud, bucket) == {}
-    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": f"arn:aws:s3:::{bucket}/*"}
+    statement = {"Effect": "Allow", "Action": missing, "Resource": f"arn:aws:s3:::{bucket}*"}
     cloud.client("iam").put_role_policy(
         RoleName=role.rpartition("/")[2],
         PolicyName="p",

@@ -132,6 +132,21 @@ def test_a_bad_file_is_quarantined_with_a_report(served: Shop, name: str, body: 
     assert reports[0]["problems"]
 
 
+def test_a_refused_file_keeps_its_tags_in_quarantine(served: Shop) -> None:
+    """Malware scanners and transfer services tag what they put; S3 copies tags along, which takes rights of its own."""
+    import boto3
+
+    s3, bucket = boto3.client("s3"), served.json("status")["data_bucket"]
+    s3.put_object(Bucket=bucket, Key="raw/orders/tagged.csv", Body=b"who,what\n1,2\n", Tagging="scan=clean")
+
+    def quarantined() -> str | None:
+        found = s3.list_objects_v2(Bucket=bucket, Prefix="quarantine/orders/").get("Contents", [])
+        return next((each["Key"] for each in found if each["Key"].endswith("tagged.csv")), None)
+
+    tags = s3.get_object_tagging(Bucket=bucket, Key=eventually(quarantined))["TagSet"]
+    assert tags == [{"Key": "scan", "Value": "clean"}]
+
+
 def test_a_dataset_without_a_contract_is_quarantined(served: Shop) -> None:
     path = write_orders(served.workdir / "stray.csv", orders(8, 5), HEADER)
     found = json.loads(served.run("drop", str(path), "--dataset", "nobody-knows", "--wait", "--json", expect=1))

@@ -1,7 +1,8 @@
 """What calls of S3 need.
 
 Sources: https://docs.aws.amazon.com/AmazonS3/latest/userguide/using-with-s3-policy-actions.html and
-https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html
+https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-writes.html, of tags that are copied
+https://docs.aws.amazon.com/AmazonS3/latest/API/API_CopyObject.html
 """
 
 from __future__ import annotations
@@ -9,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from functools import partial
 from urllib.parse import parse_qs, unquote
+
+from moto.s3.exceptions import S3ClientError
+from moto.s3.models import FakeKey, s3_backends
 
 from infra.local.iam.calls import ApiCall, NotImitated
 from infra.local.iam.need import Need, Place
@@ -62,11 +66,36 @@ def _write(call: ApiCall, place: Place) -> Iterator[Need]:
             yield Need(action, _arn(call), _context(call))
 
 
-def _copy(call: ApiCall, place: Place) -> Iterator[Need]:
-    path, _, query = call.parameters["CopySource"].partition("?")
-    action = "s3:GetObjectVersion" if parse_qs(query).get("versionId") else "s3:GetObject"
-    yield Need(action, f"arn:aws:s3:::{unquote(path).removeprefix('/')}")
+def _copy_part(call: ApiCall, place: Place) -> Iterator[Need]:
+    path, version = _source(call)
+    yield Need("s3:GetObjectVersion" if version else "s3:GetObject", f"arn:aws:s3:::{path}")
     yield from _write(call, place)
+
+
+def _copy(call: ApiCall, place: Place) -> Iterator[Need]:
+    """Tags are copied too, unless the call replaces them; a source without tags needs nothing for that."""
+    yield from _copy_part(call, place)
+    path, version = _source(call)
+    if call.headers.get("x-amz-tagging-directive") != "REPLACE" and _tagged(path, version, place):
+        action = "s3:GetObjectVersionTagging" if version else "s3:GetObjectTagging"
+        yield Need(action, f"arn:aws:s3:::{path}")
+        yield Need("s3:PutObjectTagging", _arn(call), _context(call))
+
+
+def _source(call: ApiCall) -> tuple[str, str | None]:
+    """Bucket and key of what is copied, and its version when one is named."""
+    path, _, query = call.parameters["CopySource"].partition("?")
+    return unquote(path).removeprefix("/"), next(iter(parse_qs(query).get("versionId", [])), None)
+
+
+def _tagged(path: str, version: str | None, place: Place) -> bool:
+    bucket, _, key = path.partition("/")
+    backend = s3_backends[place.account]["aws"]
+    try:
+        found = backend.get_object(bucket, key, version)
+    except S3ClientError:
+        return False  # the service says what is missing
+    return isinstance(found, FakeKey) and bool(backend.tagger.get_tag_dict_for_resource(found.arn))
 
 
 def _delete(call: ApiCall, place: Place) -> Iterator[Need]:
@@ -150,5 +179,5 @@ NEEDS: dict[str, Callable[[ApiCall, Place], Iterator[Need]]] = {
     "s3:UploadPart": _write,
     "s3:CompleteMultipartUpload": _write,
     "s3:CopyObject": _copy,
-    "s3:UploadPartCopy": _copy,
+    "s3:UploadPartCopy": _copy_part,
 }
