@@ -274,9 +274,11 @@ def _check_log(deployment: Deployment, state: dict[str, Any], report: Report, sa
 
 
 def _lines(body: bytes, key: str) -> list[str]:
+    """The records of an object of the log; between them there may be blank lines, since log events keep their ends."""
     import gzip
 
-    return (gzip.decompress(body) if key.endswith(".gz") else body).decode().splitlines()
+    text = (gzip.decompress(body) if key.endswith(".gz") else body).decode()
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def _check_ledger(deployment: Deployment, report: Report) -> None:

@@ -221,7 +221,7 @@ class Task:
         prefix = options.get("awslogs-stream-prefix", "ecs")
         stream = f"{prefix}/{container.definition['name']}/{self.identifier}"
         writer = self._execution.log_writer(group, stream)
-        return lambda line: self.machinery.logs.add(group, stream, line, writer)
+        return lambda line: self.machinery.logs.add(group, stream, line.rstrip("\r\n"), writer)  # as Docker's driver
 
     def _finish(self) -> None:
         self.desired = "STOPPED"

@@ -40,8 +40,14 @@ def statements(app: App) -> Iterator[tuple[str, dict[str, Any]]]:
             yield policy.id, statement
 
 
-def test_cdk_nag_finds_nothing(app: App) -> None:
-    report = json.loads((app.folder / "validation-report.json").read_text(encoding="utf-8"))
+@pytest.fixture(scope="module", params=["dev", "prod", pytest.param("staging", marks=pytest.mark.full)])
+def each(request: pytest.FixtureRequest) -> App:
+    """Every environment that is shipped, checked by cdk-nag."""
+    return App.read(synthesize(env=request.param, catalog=CATALOG, nag=True))
+
+
+def test_cdk_nag_finds_nothing(each: App) -> None:
+    report = json.loads((each.folder / "validation-report.json").read_text(encoding="utf-8"))
     found = [
         (violation["ruleName"], [construct["constructPath"] for construct in violation["violatingConstructs"]])
         for plugin in report["pluginReports"]
@@ -77,8 +83,8 @@ def test_cdk_nag_would_find_a_public_bucket(tmp_path: Path) -> None:
     assert "AwsSolutions-S10" in (tmp_path / "validation-report.json").read_text(encoding="utf-8")
 
 
-def test_cfn_lint_finds_nothing(app: App) -> None:
-    templates = [str(path) for path in sorted(app.folder.glob("*.template.json"))]
+def test_cfn_lint_finds_nothing(each: App) -> None:
+    templates = [str(path) for path in sorted(each.folder.glob("*.template.json"))]
     # W3005: CDK writes a DependsOn beside the reference that already implies it
     program = str(Path(sys.executable).with_name("cfn-lint"))
     command = [program, "--ignore-checks", "W3005", "--", *templates]
@@ -267,7 +273,6 @@ def test_delete_markers_of_expired_objects_go_too(app: App) -> None:
     assert "ExpirationInDays" not in rule  # S3 refuses both in one rule
 
 
-@pytest.mark.full
 def test_production_keeps_what_must_not_be_lost_when_its_stacks_go() -> None:
     prod = App.read(synthesize(env="prod", catalog=CATALOG, nag=True))
     kept = prod.of("AWS::S3::Bucket", "AWS::DynamoDB::Table")

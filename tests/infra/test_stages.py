@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from infra.lock import ROOT
-from infra.synth import synthesize
 from perennial import settings
 from tests.infra.conftest import MODELS, App, Resource, text
 
@@ -206,12 +205,3 @@ def test_clients_find_everything_in_parameters(app: App) -> None:
         "api-url",
         *("ingest-workflow", "lifecycle-workflow", "rollout-workflow", "promotion-workflow"),
     }
-
-
-@pytest.mark.full
-@pytest.mark.parametrize("environment", ["staging", "prod"])
-def test_other_environments_synthesize_too(environment: str) -> None:
-    templates = App.read(synthesize(env=environment)).templates
-    assert set(templates) == {"data", "loop", "serving"}
-    kept = {r["DeletionPolicy"] for r in templates["data"]["Resources"].values() if r["Type"] == "AWS::S3::Bucket"}
-    assert kept == {"Retain" if environment == "prod" else "Delete"}

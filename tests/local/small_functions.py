@@ -79,14 +79,15 @@ def invoke(cloud: Cloud, name: str, event: Any = None, **members: Any) -> tuple[
 
 
 def log_lines(cloud: Cloud, group: str, marker: str) -> list[str]:
-    """Lines of a log group, once one of them contains `marker`."""
+    """Lines of a log group without their ends, once one of them contains `marker`."""
     client = cloud.client("logs")
 
     def ask() -> list[str]:
         groups = client.describe_log_groups(logGroupNamePrefix=group)["logGroups"]
         if not groups:
             return []
-        lines = [event["message"] for event in client.filter_log_events(logGroupName=group)["events"]]
+        events = client.filter_log_events(logGroupName=group)["events"]
+        lines = [event["message"].removesuffix("\n") for event in events]
         return lines if any(marker in line for line in lines) else []
 
     return until(ask)

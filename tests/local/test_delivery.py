@@ -116,6 +116,16 @@ def test_matching_log_lines_arrive_in_s3_as_lines(cloud: Cloud, service: Deliver
     assert len(stored) == 5
 
 
+def test_lines_that_keep_their_ends_arrive_with_blank_lines_between(
+    cloud: Cloud, service: DeliveryService, bucket: str
+) -> None:
+    found = group(cloud, stream(cloud, bucket, EXTRACT, **DATED))
+    write(cloud, found, record(1) + "\n", record(2) + "\n")
+    service.flush()
+    ((_, body),) = objects(cloud, bucket).items()
+    assert body.decode() == f"{record(1)}\n\n{record(2)}\n\n"
+
+
 def test_a_full_buffer_goes_before_its_time(cloud: Cloud, service: DeliveryService, bucket: str) -> None:
     found = group(cloud, stream(cloud, bucket, EXTRACT, **DATED))
     line = json.dumps({"record": "prediction", "pad": "x" * 200_000})

@@ -253,10 +253,10 @@ class TestPipes:
         for piece in (b"on", b"e\ntwo\nth", b"ree"):
             os.write(pipe.writer, piece)
             pipe.drain()
-        assert read == ["one", "two"]
+        assert read == ["one\n", "two\n"]
         pipe.written()
         pipe.close()
-        assert read == ["one", "two", "three"]
+        assert read == ["one\n", "two\n", "three"]
 
     def test_frames_keep_their_line_breaks(self) -> None:
         import os
@@ -269,7 +269,7 @@ class TestPipes:
         pipe.drain()
         os.write(pipe.writer, frame[20:])
         pipe.drain()
-        assert read == ["first\nsecond", "first\nsecond"]
+        assert read == ["first\nsecond\n", "first\nsecond\n"]
         pipe.written()
         pipe.close()
 

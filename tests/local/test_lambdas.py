@@ -475,7 +475,16 @@ class TestLogsAndMetrics:
         request = reply["ResponseMetadata"]["RequestId"]
         assert f"REPORT RequestId: {request}\tDuration: " in lines[-1]
         assert "Init Duration" in lines[-1]
-        assert "on stdout" in base64.b64decode(reply["LogResult"]).decode()
+        assert "on stdout\n" in base64.b64decode(reply["LogResult"]).decode()
+
+    def test_a_printed_line_keeps_its_end(self, cloud: Cloud) -> None:
+        name = create(cloud, "import json\ndef handle(event, context):\n    print(json.dumps(event))\n")
+        invoke(cloud, name, {"a": 1})
+        log_lines(cloud, f"/aws/lambda/{name}", "REPORT")
+        events = cloud.client("logs").filter_log_events(logGroupName=f"/aws/lambda/{name}")["events"]
+        messages = [event["message"] for event in events]
+        assert '{"a": 1}\n' in messages
+        assert all(message.endswith("\n") for message in messages)
 
     def test_json_logging_goes_to_the_group_that_the_template_names(self, cloud: Cloud) -> None:
         group = f"/perennial/{unique()}"
@@ -561,7 +570,7 @@ class TestAsynchronousInvocation:
         group = f"/aws/lambda/{name}"
         if not client.describe_log_groups(logGroupNamePrefix=group)["logGroups"]:
             return 0
-        return sum(event["message"] == "ATTEMPT" for event in client.filter_log_events(logGroupName=group)["events"])
+        return sum(event["message"] == "ATTEMPT\n" for event in client.filter_log_events(logGroupName=group)["events"])
 
     def test_a_failing_event_is_tried_three_times_and_then_kept(self, cloud: Cloud) -> None:
         client, sqs = cloud.client("lambda"), cloud.client("sqs")

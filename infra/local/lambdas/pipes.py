@@ -15,7 +15,7 @@ LONGEST_LINE = 1 << 20
 
 
 class Pipe:
-    """The reading end of one pipe, cut into messages."""
+    """The reading end of one pipe, cut into messages, each with the line end that it was written with."""
 
     def __init__(self, sink: Sink, framed: bool = False) -> None:
         self.reader, self.writer = os.pipe()
@@ -53,7 +53,7 @@ class Pipe:
     def _lines(self, data: bytes) -> bytes:
         *lines, rest = data.split(b"\n")
         for line in lines:
-            self._sink(line.decode("utf-8", "replace").rstrip("\r"))
+            self._sink((line + b"\n").decode("utf-8", "replace"))
         while len(rest) > LONGEST_LINE:
             self._sink(rest[:LONGEST_LINE].decode("utf-8", "replace"))
             rest = rest[LONGEST_LINE:]
@@ -64,7 +64,7 @@ class Pipe:
             length = int.from_bytes(data[4:8], "big")
             if len(data) < FRAME_HEAD + length:
                 break
-            self._sink(data[FRAME_HEAD : FRAME_HEAD + length].decode("utf-8", "replace").removesuffix("\n"))
+            self._sink(data[FRAME_HEAD : FRAME_HEAD + length].decode("utf-8", "replace"))
             data = data[FRAME_HEAD + length :]
         return data
 

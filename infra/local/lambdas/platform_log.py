@@ -62,19 +62,18 @@ class PlatformLog:
         if not self._json:
             moment = self._now()
             stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-            self._write(f"{stamp} {request_id} Task timed out after {timeout:.2f} seconds\n")
+            self._write(f"{stamp} {request_id} Task timed out after {timeout:.2f} seconds\n\n")
 
     def failed(self, request_id: str, message: str) -> None:
         """The line of a runtime that has ended by itself or was killed."""
         if not self._json:
-            self._write(
-                f"{message}" if message.startswith("RequestId:") else f"RequestId: {request_id} Error: {message}"
-            )
+            known = message.startswith("RequestId:")
+            self._write(f"{message}\n" if known else f"RequestId: {request_id} Error: {message}\n")
 
     def report(self, request_id: str, usage: Usage, status: str, kind: str) -> None:
         """The end of the invocation, and what it cost."""
         if not self._json:
-            self._write(f"END RequestId: {request_id}")
+            self._write(f"END RequestId: {request_id}\n")
         self._line(
             self._report_text(request_id, usage, status, kind),
             "platform.report",
@@ -115,11 +114,11 @@ class PlatformLog:
         if self._quiet:
             return
         if not self._json:
-            self._write(text)
+            self._write(f"{text}\n")
             return
         moment = self._now()
         stamp = moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
-        self._write(json.dumps({"time": stamp, "type": kind, "record": dict(record)}))
+        self._write(json.dumps({"time": stamp, "type": kind, "record": dict(record)}) + "\n")
 
 
 def _billed(usage: Usage) -> int:

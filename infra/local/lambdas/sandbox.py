@@ -202,7 +202,7 @@ class Sandbox:
         return Outcome(body, failed=True, fatal=True, status=status, error_type=kind)
 
     def log(self, message: str) -> None:
-        """One log event of this environment."""
+        """One log event of this environment; what is printed ends in a line break."""
         self._tail.append(message)
         self._machinery.logs.add(self._launch.log_group, self.stream, message, self._writer)
 
@@ -212,7 +212,7 @@ class Sandbox:
 
     def tail(self) -> bytes:
         """The last bytes that were logged in this invocation."""
-        return "".join(f"{line}\n" for line in self._tail).encode()[-TAIL:]
+        return "".join(self._tail).encode()[-TAIL:]
 
     def kill(self) -> None:
         """End the process and pass on what it has written."""
