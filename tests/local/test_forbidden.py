@@ -104,6 +104,7 @@ FORBIDDEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("IngestRole", "lambda", "update_function_code", {"FunctionName": PREDICT, "ZipFile": b"x"}),
     ("IngestRole", "s3", "put_object", objects("raw/flights/x", Body=b"")),
     ("IngestRole", "s3", "put_object", objects("models/m/1/model.onnx", Body=b"")),
+    ("IngestRole", "s3", "put_object_tagging", objects("raw/flights/x", Tagging={"TagSet": []})),
     ("IngestRole", "s3", "delete_object", objects("curated/flights/seed.parquet")),
     ("IngestRole", "s3", "delete_objects", {"Bucket": "{data}", "Delete": {"Objects": [{"Key": "raw/flights/x"}]}}),
     ("IngestRole", "dynamodb", "put_item", put("MODEL#m")),
@@ -164,11 +165,14 @@ FORBIDDEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("LifecycleWorkflowRole", "lambda", "invoke", {"FunctionName": "perennial-dev-deploy"}),
     ("LifecycleWorkflowRole", "ecs", "run_task", {"taskDefinition": "perennial-dev-train",
      "cluster": "perennial-dev-train", "overrides": {"taskRoleArn": "{deployer}"}}),
+    ("LifecycleWorkflowRole", "ecs", "stop_task", {"cluster": "other", "task": "0" * 32}),
+    ("LifecycleWorkflowRole", "ecs", "describe_tasks", {"cluster": "other", "tasks": ["0" * 32]}),
     ("RolloutWorkflowRole", "lambda", "update_alias", {"FunctionName": PREDICT, "Name": "live",
      "FunctionVersion": "1"}),
     ("IngestWorkflowStartRole", "states", "start_execution", {"stateMachineArn": "{rollout}"}),
     # the ways of records
-    ("RecordsWriterRole", "s3", "get_object", objects("predictions/x")),
+    ("RecordsWriterRole", "s3", "get_object", objects("curated/x")),
+    ("RecordsWriterRole", "s3", "delete_object", objects("predictions/x")),
     ("RecordsWriterRole", "s3", "put_object", objects("curated/x", Body=b"")),
     ("RecordsSenderRole", "firehose", "put_record", {"DeliveryStreamName": "other", "Record": {"Data": b"x"}}),
 ]  # fmt: skip
