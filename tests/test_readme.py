@@ -29,9 +29,9 @@ RUN_BY = {
     "perennial up": ("tests/local/conftest.py", '"up", "--detach"'),
     "perennial down": ("tests/local/conftest.py", '"down"'),
     "eval": ("tests/local/test_clients.py", 'eval "$(perennial env)"'),
-    "cdk synth": ("infra/synth.py", "infra.app"),
-    "cdk diff": ("infra/synth.py", "infra.app"),
-    "cdk deploy": ("infra/synth.py", "infra.app"),
+    "cdk synth": ("tests/infra/test_synth.py", '["app"]'),
+    "cdk diff": ("tests/infra/test_synth.py", '["app"]'),
+    "cdk deploy": ("tests/infra/test_synth.py", '["app"]'),
     "perennial promote": ("tests/local/test_operate.py", '"promote"'),
     'context="$(PYTHONPATH=. .venv/bin/python -m infra.assets': ("tests/infra/test_image.py", "infra.assets"),
 }

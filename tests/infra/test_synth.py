@@ -97,3 +97,17 @@ def test_a_built_layer_and_a_named_one_give_the_same_template(app: App, tmp_path
     subprocess.run([sys.executable, "-m", "infra.app"], cwd=ROOT, env=variables, check=True)
     assert templates(tmp_path) == templates(app.folder)
     assert list(tmp_path.glob("asset.*/python/onnxruntime"))
+
+
+@pytest.mark.full
+def test_the_cdk_command_line_synthesizes_a_catalog_of_ones_own(tmp_path: Path) -> None:
+    """As `cdk synth -c env=prod -c catalog=infra/examples/parcels` does: the line `app` of cdk.json, in a shell."""
+    line = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["app"]
+    context = {"env": "prod", "catalog": "infra/examples/parcels", "layers": "locked"}
+    variables = {"PATH": os.environ["PATH"], "JSII_NODE": str(synth.node()), "CDK_OUTDIR": str(tmp_path)}
+    variables["CDK_CONTEXT_JSON"] = json.dumps(context)
+    ended = subprocess.run(["sh", "-c", line], cwd=ROOT, env=variables, check=False)
+    assert ended.returncode == 0
+    serving = json.loads((tmp_path / "perennial-prod-serving.template.json").read_text(encoding="utf-8"))
+    functions = [r["Properties"] for r in serving["Resources"].values() if r["Type"] == "AWS::Lambda::Function"]
+    assert "perennial-prod-predict-parcels" in {properties["FunctionName"] for properties in functions}
