@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from scripts import checks
+from scripts import checks, walkthrough
 from scripts.cli.output import Failure
 
 VERSIONS = [
@@ -51,3 +52,9 @@ def test_a_job_that_was_done_passes() -> None:
 def test_a_job_that_was_not_done_fails_by_its_reason(check: Callable[[], Any], reason: str) -> None:
     with pytest.raises(Failure, match=reason):
         check()
+
+
+@pytest.mark.parametrize("text", ["{}\n[]\n", "{}\n\n[]\n\n", "\n{}\n \n[]"])
+def test_blank_lines_of_the_prediction_log_are_no_records(text: str) -> None:
+    assert walkthrough._lines(text.encode(), "a.jsonl") == ["{}", "[]"]
+    assert walkthrough._lines(gzip.compress(text.encode()), "a.jsonl.gz") == ["{}", "[]"]
