@@ -7,8 +7,18 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from perennial.catalog.schedule import check_schedule
 from perennial.errors import CatalogInvalid
 
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
@@ -40,7 +50,11 @@ def _seconds(value: Any) -> Any:
     return parse_seconds(value) if isinstance(value, str) else value
 
 
-Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0)]
+# The longest Wait of Step Functions, somewhat more than three years: an execution with a longer one fails uncaught.
+# https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
+LONGEST_WAIT = 99_999_999
+
+Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_WAIT)]
 
 
 class Spec(BaseModel):
@@ -68,7 +82,7 @@ class When(Spec):
 
     min_rows: int = Field(default=1, ge=1)
     settle: Seconds = 60
-    schedule: str | None = Field(default=None, pattern=r"^(rate|cron)\(.+\)$")
+    schedule: Annotated[str, AfterValidator(check_schedule)] | None = None
 
 
 class Split(Spec):
