@@ -61,7 +61,7 @@ class FunctionState:
     """A function: `pending` counts the answers for which its last version is still Pending and updates are refused.
 
     `configurations` are those of published versions, where they are not what `$LATEST` has at first; `held` are the
-    versions that aliases of somebody else name.
+    versions that aliases of somebody else name, `served` those that the alias was pointed at.
     """
 
     code: bytes = field(default_factory=bootstrap)
@@ -76,12 +76,19 @@ class FunctionState:
     held: set[str] = field(default_factory=set)
     pending: int = 0
     broken: str | None = None
+    served: list[str] = field(default_factory=list)
+
+    def point(self, version: str) -> None:
+        """Somebody points the alias at a version."""
+        self.alias, self.alias_revision = version, str(uuid4())
+        self.served.append(version)
 
 
 class LambdaApi:
     """Functions by name. `published_pending` is how many answers a new version stays Pending for.
 
-    `answers` may replace the payload of an invocation of a version; `lagging` answers of the alias come from `lag`.
+    `refusing` is the code and status with which Lambda refuses every invocation. `answers` may replace the payload of
+    an invocation of a version; `lagging` answers of the alias come from `lag`. `asleep` are Inactive versions.
     """
 
     def __init__(self, directory: Path) -> None:
@@ -90,6 +97,8 @@ class LambdaApi:
         self.published_pending = 0
         self.answers: Callable[[str, Any], Any] = lambda version, payload: payload
         self.lag: list[str] = []
+        self.refusing: tuple[str, int] | None = None
+        self.asleep: set[str] = set()
         self.calls: list[str] = []
 
     def create(self, name: str) -> FunctionState:
@@ -164,6 +173,8 @@ class LambdaApi:
             "LastUpdateStatus": "InProgress" if waiting and latest else "Successful",
             **(state.configuration if latest else state.configurations.get(version, CONFIGURATION)),
         }
+        if version in self.asleep:
+            found["State"] = "Inactive"
         if state.broken and newest and not latest:
             found |= {"State": "Failed", "StateReason": state.broken}
         return found
@@ -221,12 +232,19 @@ class LambdaApi:
     def _move(self, state: FunctionState, body: dict[str, Any]) -> dict[str, Any]:
         if body["RevisionId"] != state.alias_revision:
             raise Refusal(412, "PreconditionFailedException", "The RevisionId does not match")
-        state.alias, state.weights = body["FunctionVersion"], body["RoutingConfig"]["AdditionalVersionWeights"]
-        state.alias_revision = str(uuid4())
+        state.weights = body["RoutingConfig"]["AdditionalVersionWeights"]
+        state.point(body["FunctionVersion"])
         return self._alias(state)
 
     def _invoke(self, name: str, qualifier: str, event: dict[str, Any], headers: HTTPHeaders) -> Any:
         state = self.functions[name]
+        if self.refusing:
+            code, status = self.refusing
+            raise Refusal(status, code, "not now")
+        if qualifier in self.asleep:
+            self.asleep.remove(qualifier)
+            state.pending = 2
+            raise Refusal(409, "CodeArtifactUserPendingException", "Lambda is initializing your function.")
         version = state.alias if qualifier == "live" else qualifier
         if qualifier == "live" and self.lag:
             version = self.lag.pop(0)

@@ -21,9 +21,9 @@ from infra.workflows.steps import NOW, REASON, call, path
 from perennial.errors import FlightUnknown
 
 # Looks of one execution; a flight that has not settled by then goes on in a new one. A look is 9 events (waiting 2, the
-# call 5, the choice 2) and at worst 45, when all its 12 retries are used up, each of 3 events. So looks take at most
-# 4,500 events, which leaves 500 for the states after them (42 each at worst) before 5,000, a fifth of AWS's limit.
-LOOKS = 100
+# call 5, the choice 2) and at worst 57, when all its 16 retries are used up, each of 3 events. So looks take at most
+# 4,275 events, which leaves 725 for the states after them (54 each at worst) before 5,000, a fifth of AWS's limit.
+LOOKS = 75
 
 # What the governor says of a flight; before it was first asked, nothing but when to ask.
 _LOOK = ("ready", "next_look", "seen", "settle_seconds", "run", "request_key")

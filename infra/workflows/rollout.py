@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from aws_cdk import Duration
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
@@ -14,20 +13,23 @@ from infra.constructs.deployments import Deployments
 from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import deploy
+from infra.workflows.failures import catch, refused, unexplained
 from infra.workflows.steps import NOW, REASON, Patience, call, path
+from perennial.errors import AccessRefused, PublishPending, RolloutRunning, StorageUnavailable
 
-# Lambda takes seconds to a minute to prepare a version; asking is cheap.
-PREPARING = Duration.seconds(5)
+# The function is still taking its last change, or the version is being prepared or woken: 5+10+20+40+8×60 = 555 seconds
+# at most, half of that on average. Lambda needs seconds, and up to two minutes for what was asleep.
+NOT_YET_ACTIVE = Patience(errors=(PublishPending.__name__,), first=5, times=12, longest=60)
 
-# The function is still taking its last change: 5+10+20+40+60+60 = 195 seconds at most, three times what Lambda needs.
-NOT_YET_ACTIVE = Patience(errors=("PublishPending",), first=5, times=6, longest=60)
+# Another rollout of the model takes a minute or two, ten when Lambda is slow: 5+10+20+40+26×60 = 1635 seconds at most,
+# half of that on average, which outlasts one of those.
+NOT_YET_ITS_TURN = Patience(errors=(RolloutRunning.__name__,), first=5, times=30, longest=60)
 
-# Another rollout of the model takes a minute or two, seven with all its patience: 5+10+20+40+26×60 = 1635 seconds at
-# most, half of that on average, which outlasts two of them.
-NOT_YET_ITS_TURN = Patience(errors=("RolloutRunning",), first=5, times=30, longest=60)
+# Why the alias was not put back, told in the stage's own words: nothing more is repeated, a person has to do it.
+NOT_RESTORED = (StorageUnavailable, PublishPending, AccessRefused)
 
 _NOTHING = sfn.JsonPath.string_to_json("null")
-_PUBLISHED = ("version", "lambda_version", "former")
+_PUBLISHED = ("version", "lambda_version", "former", "revision")
 
 
 class RolloutWorkflow(Construct):
@@ -42,24 +44,21 @@ class RolloutWorkflow(Construct):
         self._stage = stage
         restore = self._restore()
         asked = {"model": path("model"), "version": path("version")}
-        unknown = {"version": path("version"), "lambda_version": _NOTHING, "former": _NOTHING}
+        unknown = {"version": path("version"), **dict.fromkeys(_PUBLISHED[1:], _NOTHING)}
         opened = sfn.Pass(self, "Open", parameters={**asked, "published": unknown})
         publish = self._step("Publish", restore, keep=_PUBLISHED, at="$.published")
         NOT_YET_ITS_TURN.apply(publish)
-        pending = sfn.Wait(self, "Pending", time=sfn.WaitTime.duration(PREPARING))
-        check = self._step("Check", restore, keep=("active",), at="$.checked")
         tried = (
-            self._step("Smoke", restore, at=sfn.JsonPath.DISCARD)
+            self._step("Check", restore, at=sfn.JsonPath.DISCARD)
+            .next(self._step("Smoke", restore, at=sfn.JsonPath.DISCARD))
             .next(self._step("Shift", restore, at=sfn.JsonPath.DISCARD))
             .next(self._step("Verify", restore))
             .next(self._prune())
         )
-        active = sfn.Choice(self, "Active").when(sfn.Condition.boolean_equals("$.checked.active", True), tried)
-        preparing = pending.next(check).next(active.otherwise(pending))
         changed = sfn.Choice(self, "Changed").when(
             sfn.Condition.is_null("$.published.lambda_version"), sfn.Succeed(self, "Unchanged")
         )
-        definition = opened.next(publish).next(changed.otherwise(preparing))
+        definition = opened.next(publish).next(changed.otherwise(tried))
         self.machine = Workflow(self, workflow="rollout", shared=shared, definition=definition)
         acknowledge_versions(self.machine.role, stage.function)
         Deployments(self, shared, machine=self.machine, dead_letters=dead_letters)
@@ -67,7 +66,7 @@ class RolloutWorkflow(Construct):
     def _step(self, state: str, restore: sfn.IChainable, **answer: Any) -> sfn.TaskStateBase:
         task = call(self, state, self._stage.function, _request(state), timeout=deploy.TIMEOUT, **answer)
         NOT_YET_ACTIVE.apply(task)
-        task.add_catch(restore, errors=[sfn.Errors.ALL], result_path="$.failure")
+        catch(task, restore)
         return task
 
     def _prune(self) -> sfn.Chain:
@@ -77,14 +76,18 @@ class RolloutWorkflow(Construct):
         task = call(
             self, "Prune", self._stage.function, request, timeout=deploy.TIMEOUT, at="$.pruned", keep=("deleted",)
         )
-        task.add_catch(done, errors=[sfn.Errors.ALL], result_path="$.kept")
+        catch(task, done, at="$.kept")
         return sfn.Chain.start(task).next(done)
 
     def _restore(self) -> sfn.Chain:
+        """Put everything back; the execution fails with what made it, or with why that could not be done."""
         request = {**_request("Restore"), "failure": path("failure")}
         task = call(
             self, "Restore", self._stage.function, request, timeout=deploy.TIMEOUT, at="$.restored", keep=REASON
         )
+        NOT_YET_ACTIVE.apply(task)
+        catch(task, refused(self, "NotRestored"), *NOT_RESTORED)
+        catch(task, unexplained(self), at=sfn.JsonPath.DISCARD)
         failed = sfn.Fail(self, "Failed", error_path="$.restored.error", cause_path="$.restored.cause")
         return sfn.Chain.start(task).next(failed)
 

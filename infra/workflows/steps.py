@@ -27,12 +27,16 @@ MARGIN = Duration.seconds(30)
 
 @dataclass(frozen=True)
 class Patience:
-    """A retry policy: waits of `first`, `first × 2`, `first × 4` … up to `longest` seconds, `times` times."""
+    """A retry policy: waits of `first`, `first × 2`, `first × 4` … up to `longest` seconds, `times` times.
+
+    Each wait is shortened at random, so that those who wait for the same thing come one by one, unless it is `exact`.
+    """
 
     errors: tuple[str, ...]
     first: int
     times: int
     longest: int
+    exact: bool = False
 
     def apply(self, state: sfn.TaskStateBase) -> None:
         """Add this policy to a task."""
@@ -42,7 +46,7 @@ class Patience:
             backoff_rate=2,
             max_attempts=self.times,
             max_delay=Duration.seconds(self.longest),
-            jitter_strategy=sfn.JitterType.FULL,
+            jitter_strategy=sfn.JitterType.NONE if self.exact else sfn.JitterType.FULL,
         )
 
 
@@ -54,6 +58,11 @@ LAMBDA_UNAVAILABLE = Patience(
     times=6,
     longest=60,
 )
+
+# The function was asleep after weeks without a call, and this call woke it: 10+20+40+80 = 150 seconds, all of them,
+# since Lambda has been seen to take 106.
+# https://github.com/aws-solutions-library-samples/accelerated-intelligent-document-processing-on-aws/issues/801
+FUNCTION_ASLEEP = Patience(errors=errors.FUNCTION_ASLEEP, first=10, times=4, longest=80, exact=True)
 
 # The process ended before it answered, perhaps between two writes: 5 seconds, then once more, since the same call
 # finishes what was begun. Not more often: what is too large or too slow is so every time.
@@ -94,6 +103,7 @@ def call(
         task_timeout=sfn.Timeout.duration(timeout.plus(MARGIN)),
     )
     LAMBDA_UNAVAILABLE.apply(task)
+    FUNCTION_ASLEEP.apply(task)
     PROCESS_DIED.apply(task)
     STORAGE_UNAVAILABLE.apply(task)
     return task

@@ -232,10 +232,8 @@ def roll_out(model: str, version: int, deliver: Deliver, execution: str = "one")
 
     try:
         published = step("publish")
-        known |= {name: published[name] for name in ("lambda_version", "former")}
-        while not step("check")["active"]:
-            pass
-        for action in ("smoke", "shift", "verify"):
+        known |= {name: published[name] for name in ("lambda_version", "former", "revision")}
+        for action in ("check", "smoke", "shift", "verify"):
             answer = step(action)
     except PerennialError as error:
         failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}

@@ -24,6 +24,8 @@ from perennial.errors import (
 from perennial.registry import Registry
 from perennial.registry.registration import register
 from perennial.stage import InputInvalid
+from perennial.storage.functions import Function
+from tests.crash import When, crash_at
 from tests.functions.conftest import World
 from tests.lambda_api import CONFIGURATION, FunctionState, LambdaApi
 from tests.runs import leave
@@ -32,6 +34,7 @@ from tests.unit.serving.bundles import MODEL
 
 EVENTS = Path(__file__).parents[2] / "events"
 FUNCTION = f"perennial-dev-predict-{MODEL}"
+KNOWN = ("version", "lambda_version", "former", "revision")
 
 
 def event(action: str) -> dict[str, Any]:
@@ -72,12 +75,10 @@ def roll_out(version: int | str) -> dict[str, Any]:
 
     try:
         published = step("publish")
-        known |= {name: published[name] for name in ("version", "lambda_version", "former")}
+        known |= {name: published[name] for name in KNOWN}
         if published["lambda_version"] is None:
             return published
-        while not step("check")["active"]:
-            pass
-        for action in ("smoke", "shift", "verify"):
+        for action in ("check", "smoke", "shift", "verify"):
             result = step(action)
         with suppress(VersionsKept):
             result = step("prune")
@@ -113,6 +114,23 @@ def test_a_rollout_waits_while_lambda_prepares_the_version(world: World, api: La
     api.published_pending = 3
     assert roll_out(registered(world))["error"] is None
     assert api.calls.count("GET configuration") > 3
+
+
+def test_a_version_that_is_asleep_is_woken(world: World, api: LambdaApi, function: FunctionState) -> None:
+    # given a version that failed only because its alias was changed meanwhile, weeks ago: its code is the function's
+    version = registered(world)
+    lambda_handler(event("publish") | {"version": version}, None)
+    api.asleep = {"2"}
+    assert roll_out(version)["error"] is None
+    assert (api.asleep, function.alias) == (set(), "2")
+
+
+def test_what_is_not_ready_is_asked_again_and_then_told(world: World, api: LambdaApi) -> None:
+    version = registered(world)
+    api.published_pending = 100
+    lambda_handler(event("publish") | {"version": version}, None)
+    with pytest.raises(PublishPending, match="2 is Pending"):
+        lambda_handler(event("check") | {"version": version}, None)
 
 
 def test_a_second_version_takes_over_and_the_first_is_remembered(world: World, function: FunctionState) -> None:
@@ -235,7 +253,7 @@ def test_a_wrong_answer_to_the_golden_rows_never_reaches_the_alias(
     failed = roll_out(registered(world, "r2"))
     assert failed["error"] == "SmokeFailed"
     assert function.alias == "2"
-    assert "PUT aliases/live" not in api.calls[-4:]
+    assert set(function.served) == {"2"}
     assert champion(world) == 1
     assert world.ledger_facts(f"model/{MODEL}") == ["deployed", "rolled back"]
     (fact,) = world.facts("Rollout Rolled Back")
@@ -274,8 +292,8 @@ def test_an_alias_that_someone_else_moved_is_left_alone(world: World, function: 
     version = registered(world)
     published = lambda_handler(event("publish") | {"version": version}, None)
     function.versions["9"] = function.code
-    function.alias = "9"
-    known = {"version": version, "lambda_version": published["lambda_version"], "former": published["former"]}
+    function.point("9")
+    known = {name: published[name] for name in KNOWN}
     with pytest.raises(AliasMoved):
         lambda_handler(event("shift") | known, None)
     failed = lambda_handler(event("restore") | known, None)
@@ -314,3 +332,91 @@ def test_smoke_names_the_row_that_differs(world: World, api: LambdaApi) -> None:
     api.answers = lambda _, payload: ANSWERS["another number"](payload)
     with pytest.raises(SmokeFailed, match=r"golden row 1: probability is 0\.\d+, training saw"):
         lambda_handler(event("smoke") | {"version": version}, None)
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+@pytest.mark.parametrize("operation", ["dynamodb.TransactWriteItems", "s3.PutObject", "events.PutEvents"])
+def test_what_serves_is_recorded_and_announced_whatever_fails_after_it_does(
+    world: World, function: FunctionState, operation: str, when: When
+) -> None:
+    # given a version whose verification died, for good
+    roll_out(registered(world, "r1"))
+    second = registered(world, "r2")
+    published = lambda_handler(event("publish") | {"version": second}, None)
+    known = {name: published[name] for name in KNOWN}
+    lambda_handler(event("shift") | known, None)
+    with crash_at(1, when, operation) as death:
+        lambda_handler(event("verify") | known, None)
+    assert death.happened
+    # when the workflow puts everything back, then registry, alias, ledger and bus agree
+    serves = champion(world)
+    failed = lambda_handler(event("restore") | known, None)
+    assert failed["error"] == "SmokeFailed"
+    assert serves == (1 if (operation, when) == ("dynamodb.TransactWriteItems", "before-send") else second)
+    assert function.alias == str(1 + serves)
+    assert world.ledger_facts(f"model/{MODEL}") == ["deployed", "deployed" if serves == second else "rolled back"]
+    told = world.facts("Rollout Promoted" if serves == second else "Rollout Rolled Back")
+    assert told[-1]["detail"]["version"] == second
+
+
+def test_a_failure_goes_back_to_the_champion_wherever_a_dead_rollout_left_the_alias(
+    world: World, api: LambdaApi, function: FunctionState
+) -> None:
+    # given a rollout of version 2 that was stopped between Shift and Verify
+    roll_out(registered(world, "r1"))
+    second = registered(world, "r2")
+    published = lambda_handler(event("publish") | {"version": second}, None)
+    lambda_handler(event("shift") | {name: published[name] for name in KNOWN}, None)
+    assert (function.alias, champion(world)) == ("3", 1)
+    # when version 3 fails its smoke test
+    api.answers = lambda version, payload: ANSWERS["a crash"](payload) if version == "4" else payload
+    assert roll_out(registered(world, "r3"))["error"] == "SmokeFailed"
+    # then the champion serves, and not what nobody verified
+    assert (function.alias, champion(world)) == ("2", 1)
+
+
+def test_and_a_success_takes_over_from_there(world: World, function: FunctionState) -> None:
+    roll_out(registered(world, "r1"))
+    second = registered(world, "r2")
+    published = lambda_handler(event("publish") | {"version": second}, None)
+    lambda_handler(event("shift") | {name: published[name] for name in KNOWN}, None)
+    assert roll_out(registered(world, "r3"))["error"] is None
+    assert (function.alias, champion(world)) == ("4", 3)
+
+
+def test_without_the_champions_lambda_version_the_way_back_is_what_the_alias_named(
+    world: World, function: FunctionState
+) -> None:
+    roll_out(registered(world, "r1"))
+    function.versions["9"] = function.code
+    function.point("9")
+    del function.versions["2"]
+    published = lambda_handler(event("publish") | {"version": registered(world, "r2")}, None)
+    assert published["former"] == "9"
+
+
+@pytest.mark.parametrize("behind", ["before it reads the alias", "before it moves the alias"])
+def test_a_shift_that_was_given_up_comes_too_late(
+    world: World, function: FunctionState, monkeypatch: pytest.MonkeyPatch, behind: str
+) -> None:
+    # given a shift that hangs while its rollout is given up and everything put back
+    roll_out(registered(world, "r1"))
+    published = lambda_handler(event("publish") | {"version": registered(world, "r2")}, None)
+    known = {name: published[name] for name in KNOWN}
+    move = Function.move_alias
+
+    def late(self: Function, name: str, version: str, revision: str) -> None:
+        monkeypatch.undo()
+        lambda_handler(event("restore") | known, None)
+        move(self, name, version, revision)
+
+    # when it goes on
+    if "reads" in behind:
+        lambda_handler(event("restore") | known, None)
+    else:
+        monkeypatch.setattr(Function, "move_alias", late)
+    with pytest.raises((AliasMoved, PublishPending)):
+        lambda_handler(event("shift") | known, None)
+    # then callers never meet what was given up
+    assert set(function.served) == {"2"}
+    assert world.ledger_facts(f"model/{MODEL}") == ["deployed", "rolled back"]

@@ -61,8 +61,8 @@ def deployed(world: World, function: FunctionState) -> FunctionState:
         if number > 1:
             code = zip_bundle({**files, "manifest.json": manifest(MODEL, number, files)})
             function.versions[str(number + 5)] = code
-            registry.published(MODEL, number, Carrier(lambda_version=str(number + 5), code_sha256="digest"))
-            registry.set_champion(MODEL, number, number - 1 if number > 2 else None, at=AT, why="test")
+            carrier = Carrier(lambda_version=str(number + 5), code_sha256="digest")
+            registry.set_champion(MODEL, number, number - 1 if number > 2 else None, at=AT, why="test", carrier=carrier)
     function.alias = "8"
     return function
 
@@ -226,6 +226,26 @@ def test_a_version_that_breaks_is_502_and_says_how(deployed: FunctionState, api:
     status, found = ask(f"/v2/models/{MODEL}/versions/2/infer", "POST")
     assert status == 502
     assert "failed to answer" in found["error"]
+
+
+@pytest.mark.parametrize("state", ["a change is in progress", "Lambda wakes it"])
+def test_a_function_that_is_not_ready_is_503_and_to_be_asked_again(
+    deployed: FunctionState, api: LambdaApi, state: str
+) -> None:
+    api.refusing = ("ResourceConflictException" if "change" in state else "CodeArtifactUserPendingException", 409)
+    sent = event("models-infer") | {"rawPath": f"/v2/models/{MODEL}/versions/2/infer"}
+    reply = lambda_handler(sent, None)
+    assert (reply["statusCode"], reply["headers"]["retry-after"]) == (503, "1")
+    assert json.loads(reply["body"])["error"].startswith("try again: ")
+
+
+def test_a_function_that_may_not_be_called_is_502_in_the_protocols_form(
+    deployed: FunctionState, api: LambdaApi
+) -> None:
+    api.refusing = ("AccessDeniedException", 403)
+    status, found = ask(f"/v2/models/{MODEL}/versions/2/infer", "POST")
+    assert (status, list(found)) == (502, ["error"])
+    assert found["error"].startswith("AccessRefused: ")
 
 
 def test_an_event_that_escapes_make_too_large_is_413(deployed: FunctionState) -> None:

@@ -14,7 +14,7 @@ from perennial.registry import Registry
 from perennial.stage import InputInvalid
 from tests.crash import When, crash_at
 from tests.functions.conftest import World
-from tests.functions.test_deploy import ANSWERS, FUNCTION, champion, event, registered, roll_out
+from tests.functions.test_deploy import ANSWERS, FUNCTION, KNOWN, champion, event, registered, roll_out
 from tests.lambda_api import FunctionState, LambdaApi
 from tests.unit.serving.bundles import MODEL
 
@@ -71,8 +71,9 @@ def test_a_changed_function_gets_the_champion_again(
     assert (first.fact, second.fact) == ("deployed", "deployed")
     assert (first.evidence["former"], second.evidence["former"]) == (None, 1)
     assert second.evidence["layers"] == [layer["Arn"] for layer in served.configuration["Layers"]]
-    # nothing else serves than before, so nothing is added to the history of what did
-    assert len(Registry(world.registry).champion_history(MODEL)) == 1
+    # the history says from when on the same version ran as something else
+    entries = Registry(world.registry).champion_history(MODEL)
+    assert [(one.former, one.version, one.lambda_version) for one in entries] == [(None, 1, "2"), (1, 1, "3")]
     assert world.facts("Rollout Promoted")[-1]["detail"]["former"] == 1
 
 
@@ -175,7 +176,7 @@ def test_a_crash_at_any_call_is_finished_by_a_retry(
     known: dict[str, Any] = {"version": "champion", "lambda_version": None, "former": None}
     if action != "publish":
         published = lambda_handler(event("publish") | known, None)
-        known = {name: published[name] for name in ("version", "lambda_version", "former")}
+        known = {name: published[name] for name in KNOWN}
         lambda_handler(event("shift") | known, None)
     with crash_at(number, when):
         lambda_handler(event(action) | known, None)
@@ -211,7 +212,7 @@ def test_rollouts_of_one_model_take_turns(world: World, served: FunctionState, o
     # given a rollout of version 2 that has published
     second = registered(world, "r2")
     published = lambda_handler(event("publish") | {"version": second, "execution": other}, None)
-    known = {name: published[name] for name in ("version", "lambda_version", "former")}
+    known = {name: published[name] for name in KNOWN}
     # when a deployment changes the function meanwhile, its rollout waits
     served.configuration["MemorySize"] = 2048
     for _ in range(2):
@@ -230,7 +231,7 @@ def test_rollouts_of_one_model_take_turns(world: World, served: FunctionState, o
 def test_a_rollout_that_died_is_taken_over(world: World, served: FunctionState, other: str) -> None:
     second = registered(world, "r2")
     published = lambda_handler(event("publish") | {"version": second, "execution": other}, None)
-    lambda_handler(event("shift") | {name: published[name] for name in ("version", "lambda_version", "former")}, None)
+    lambda_handler(event("shift") | {name: published[name] for name in KNOWN}, None)
     world.client("stepfunctions").stop_execution(executionArn=other)
     # the alias was left at what was never verified: the same rollout, begun again, would go back to the champion
     again = lambda_handler(event("publish") | {"version": second}, None)

@@ -7,12 +7,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from perennial.errors import fault_of
 from perennial.governance.failures import MAX_CAUSE, Failure, explain, is_task
 
 TASK = {
     "TaskArn": "arn:aws:ecs:eu-west-1:123456789012:task/train/1",
     "StoppedReason": "Essential container in task exited",
     "Containers": [{"Name": "train", "ExitCode": 1}],
+}
+NEVER_RAN = {
+    "TaskArn": "arn:aws:ecs:eu-west-1:123456789012:task/train/1",
+    "StopCode": "TaskFailedToStart",
+    "StoppedReason": "Capacity is unavailable at this time",
+    "Containers": [{"Name": "train"}],
 }
 STAGE = {"errorMessage": "run r has one class", "errorType": "TrainingDataInvalid", "stackTrace": ["…"]}
 
@@ -28,6 +35,7 @@ def execution(error: str | None, cause: Any) -> dict[str, Any]:
     [
         ("TrainingDataInvalid", STAGE, Failure("TrainingDataInvalid", "run r has one class")),
         ("States.TaskFailed", TASK, Failure("TaskFailed", "Essential container in task exited (exit code 1)")),
+        ("States.TaskFailed", NEVER_RAN, Failure("TaskFailedToStart", "Capacity is unavailable at this time")),
         ("States.TaskFailed", execution("SmokeFailed", "row 3 differs"), Failure("SmokeFailed", "row 3 differs")),
         (
             "States.TaskFailed",
@@ -42,6 +50,23 @@ def execution(error: str | None, cause: Any) -> dict[str, Any]:
 def test_a_failure_is_told_in_the_words_of_what_failed(error: str, cause: Any, expected: Failure) -> None:
     text = cause if isinstance(cause, str) else json.dumps(cause)
     assert explain({"Error": error, "Cause": text}) == expected
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        ("TaskFailedToStart", "surroundings"),
+        ("SpotInterruption", "surroundings"),
+        ("EssentialContainerExited", "defect"),
+        ("UserInitiated", "defect"),
+        (None, "defect"),
+    ],
+)
+def test_a_task_that_was_never_started_or_taken_away_is_the_fault_of_the_surroundings(
+    code: str | None, fault: str
+) -> None:
+    explained = explain({"Error": "States.TaskFailed", "Cause": json.dumps(TASK | {"StopCode": code})})
+    assert fault_of(explained.error) == fault
 
 
 def test_only_a_task_is_a_task() -> None:

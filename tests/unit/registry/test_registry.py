@@ -39,7 +39,7 @@ def test_versions_are_numbered_in_the_order_of_their_claims(registry: Registry) 
 
 def test_a_run_has_one_version_however_often_it_registers(registry: Registry) -> None:
     first = register(registry, "a")
-    registry.published(MODEL, 1, Carrier(lambda_version="7", code_sha256="digest"))
+    promote(registry, 1, None, 0, Carrier(lambda_version="7", code_sha256="digest"))
     assert register(registry, "a").version == first.version
     # the repeat has not undone what happened since
     assert registry.get(MODEL, 1).lambda_version == "7"
@@ -70,8 +70,10 @@ def test_concurrent_runs_get_numbers_without_gaps(registry: Registry, writers: i
     assert sorted(versions[:half]) == list(range(1, half + 1))
 
 
-def promote(registry: Registry, version: int | None, former: int | None, minutes: int) -> None:
-    registry.set_champion(MODEL, version, former, at=AT + timedelta(minutes=minutes), why="test")
+def promote(
+    registry: Registry, version: int | None, former: int | None, minutes: int, carrier: Carrier | None = None
+) -> None:
+    registry.set_champion(MODEL, version, former, at=AT + timedelta(minutes=minutes), why="test", carrier=carrier)
 
 
 def test_nothing_serves_before_the_first_champion(registry: Registry) -> None:
@@ -111,6 +113,42 @@ def test_promoting_the_champion_again_changes_nothing(registry: Registry) -> Non
     promote(registry, 1, None, 0)
     promote(registry, 1, None, 5)
     assert len(registry.champion_history(MODEL)) == 1
+
+
+def test_what_carried_the_champion_at_any_instant_can_be_answered(registry: Registry) -> None:
+    for run in "ab":
+        register(registry, run)
+    carriers = [
+        Carrier(lambda_version=str(number), code_sha256="digest", layers=[f"layer:{number}"], runtime="python3.13")
+        for number in (2, 3, 4)
+    ]
+    # version 1 is rolled out again at minute 10, twice delivered; version 2 follows at minute 20
+    for minutes, carrier in ((0, carriers[0]), (10, carriers[1]), (11, carriers[1])):
+        promote(registry, 1, 1 if minutes else None, minutes, carrier)
+    promote(registry, 2, 1, 20, carriers[2])
+
+    def at(minutes: float) -> tuple[int, Carrier] | None:
+        found = registry.champion_at(MODEL, AT + timedelta(minutes=minutes))
+        return (found.version, Carrier.model_validate(found.model_dump())) if found else None
+
+    assert [at(minutes) for minutes in (-1, 0, 9.9, 10, 19, 20)] == [
+        *(None, (1, carriers[0]), (1, carriers[0])),
+        *((1, carriers[1]), (1, carriers[1]), (2, carriers[2])),
+    ]
+    history = registry.champion_history(MODEL)
+    assert [(e.seq, e.former, e.version) for e in history] == [(1, None, 1), (2, 1, 1), (3, 1, 2)]
+    assert registry.former_champion(MODEL) == 1
+    assert [version.state for version in registry.list_versions(MODEL)] == ["registered", "deployed"]
+
+
+def test_a_champion_that_was_rolled_out_again_still_has_the_former_one(registry: Registry) -> None:
+    for run in "ab":
+        register(registry, run)
+    assert registry.former_champion(MODEL) is None
+    promote(registry, 1, None, 0, Carrier(lambda_version="2", code_sha256="digest"))
+    promote(registry, 2, 1, 1, Carrier(lambda_version="3", code_sha256="digest"))
+    promote(registry, 2, 2, 2, Carrier(lambda_version="4", code_sha256="digest"))
+    assert registry.former_champion(MODEL) == 1
 
 
 def test_a_champion_is_replaced_only_by_one_who_knows_it(registry: Registry) -> None:

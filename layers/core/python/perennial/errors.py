@@ -129,16 +129,27 @@ LAMBDA_UNAVAILABLE = (
     "Lambda.ClientExecutionTimeoutException",
     "Lambda.TooManyRequestsException",
 )
+# What it calls a function that Lambda put to sleep after weeks without a call: the call wakes it, and is refused until
+# it is ready (its image, whatever else, its VPC connection).
+# https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
+FUNCTION_ASLEEP = (
+    "Lambda.CodeArtifactUserPendingException",
+    "Lambda.ResourceConflictException",
+    "Lambda.ResourceNotReadyException",
+)
 # What Step Functions calls a function whose process ended before it answered.
 PROCESS_DIED = ("Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory")
 ECS_UNAVAILABLE = ("ECS.AmazonECSException", "ECS.ServerException", "ECS.ClusterNotFoundException")
+# Stop codes of a task that ECS could not start (no capacity, no image), or took away for its own reasons.
+# https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
+TASK_TAKEN_AWAY = ("TaskFailedToStart", "SpotInterruption", "TerminationNotice", "InfrastructureHealth")
 STATES_UNAVAILABLE = ("StepFunctions.ServiceException", "StepFunctions.ExecutionLimitExceededException")
 
 
 def fault_of(error: str) -> Fault:
     """Whose fault the named error is: of the input (data, catalog, request), of the surroundings, or a defect."""
     reason = globals().get(error)
-    if error in LAMBDA_UNAVAILABLE + ECS_UNAVAILABLE + STATES_UNAVAILABLE:
+    if error in (*LAMBDA_UNAVAILABLE, *FUNCTION_ASLEEP, *ECS_UNAVAILABLE, *TASK_TAKEN_AWAY, *STATES_UNAVAILABLE):
         return "surroundings"
     if not isinstance(reason, type):
         return "defect"

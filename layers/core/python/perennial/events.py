@@ -201,7 +201,8 @@ class RegisterOutput(Message):
 
 
 class DeployInput(Message):
-    """One step of a rollout. `lambda_version` is known after publish; `former` is what the alias pointed at before.
+    """One step of a rollout. Known after publish are `lambda_version`, the `former` one as the way back, and the
+    alias's `revision` before any change.
 
     Version `champion` is rolled out again when its function's configuration changed since. `execution` is the ARN of
     the rollout's own, so that rollouts of one model take turns.
@@ -214,6 +215,7 @@ class DeployInput(Message):
     execution: str | None = None
     lambda_version: str | None = None
     former: str | None = None
+    revision: str | None = None
     failure: dict[str, Any] | None = None
 
 
@@ -228,7 +230,7 @@ class DeployOutput(Message):
     version: int | None
     lambda_version: str | None = None
     former: str | None = None
-    active: bool = False
+    revision: str | None = None
     deleted: list[str] = []
     error: str | None = None
     cause: str | None = None

@@ -7,6 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from perennial.errors import TASK_TAKEN_AWAY
+
 # A Fail state takes 256 and 32,768 characters; a cause is for a person, and travels in state.
 MAX_ERROR = 256
 MAX_CAUSE = 2000
@@ -28,8 +30,9 @@ def explain(failure: Mapping[str, Any]) -> Failure:
     """The innermost error of a Catch's `{"Error", "Cause"}`.
 
     A Lambda stage's Cause is its error as JSON (errorType, errorMessage); that of a nested execution describes it, with
-    its own Error and Cause; that of a task on ECS describes the task, whose named error lies in its workspace instead.
-    Anything else is passed on as it is, reserved names without their prefix.
+    its own Error and Cause; that of a task on ECS describes the task, whose named error lies in its workspace instead:
+    a task that AWS did not start, or took away, is named by its stop code. Anything else is passed on as it is,
+    reserved names without their prefix.
     """
     error, cause = str(failure.get("Error") or "Failed"), str(failure.get("Cause") or "")
     described = _parsed(cause)
@@ -38,7 +41,8 @@ def explain(failure: Mapping[str, Any]) -> Failure:
     elif "ExecutionArn" in described:
         return explain({"Error": described.get("Error") or error, "Cause": described.get("Cause") or _ended(described)})
     elif "TaskArn" in described:
-        cause = _stopped(described)
+        taken = described.get("StopCode") in TASK_TAKEN_AWAY
+        error, cause = str(described["StopCode"]) if taken else error, _stopped(described)
     return Failure(error.removeprefix(RESERVED)[:MAX_ERROR], cause[:MAX_CAUSE])
 
 

@@ -86,7 +86,8 @@ class ModelVersion(_Entry):
 class Champion(_Entry):
     """One change of what serves: `version` (None: nothing) in place of `former`; `seq` counts a model's changes.
 
-    `lambda_version` carried it when it became champion; since then it may have been rolled out again on another one.
+    A champion that was rolled out again followed itself. From then on it was carried as the fields of Carrier say; they
+    are empty where nobody said so.
     """
 
     model: str
@@ -94,8 +95,16 @@ class Champion(_Entry):
     version: int | None = None
     former: int | None = None
     lambda_version: str | None = None
+    code_sha256: str | None = None
+    layers: list[str] = Field(default=[])
+    runtime: str | None = None
     at: Instant
     why: str = ""
+
+    @property
+    def carried(self) -> dict[str, Any]:
+        """What carried it (the fields of Carrier); nothing where nobody said so."""
+        return self.model_dump(include=set(Carrier.model_fields)) if self.lambda_version else {}
 
 
 def model_pk(model: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -92,13 +93,6 @@ class Registry:
         found = (ModelVersion.model_validate(item) for item in self.items.query(model_pk(model), "VERSION#"))
         return [version for version in found if version.state != "registering"]
 
-    def published(self, model: str, version: int, carrier: Carrier) -> None:
-        """Note which published Lambda version carries this model version. Raises VersionUnknown."""
-        try:
-            self.items.update(model_pk(model), version_sk(version), carrier.model_dump(), "attribute_exists(pk)")
-        except ConditionFailed as error:
-            raise VersionUnknown(f"model {model} has no version {version}") from error
-
     def retired(self, model: str, version: int, lambda_version: str) -> None:
         """Note that this Lambda version is about to be deleted; what else is known of it stays.
 
@@ -130,12 +124,21 @@ class Registry:
         return [Champion.model_validate(item) for item in self.items.query(model_pk(model), HISTORY)]
 
     def champion_at(self, model: str, time: datetime) -> ModelVersion | None:
-        """What served at an instant, or None when nothing did."""
-        for item in self.items.query(model_pk(model), HISTORY, newest_first=True):
-            entry = Champion.model_validate(item)
+        """What served at an instant, as what it ran then; None when nothing did."""
+        for entry in self._newest_first(model):
             if entry.at <= time:
-                return self.get(model, entry.version) if entry.version is not None else None
+                served = self.get(model, entry.version) if entry.version is not None else None
+                return served.model_copy(update=entry.carried) if served else None
         return None
+
+    def former_champion(self, model: str) -> int | None:
+        """The version that served before the one that serves, however often that was rolled out again."""
+        entries = self._newest_first(model)
+        serving = next(entries, None)
+        return next((one.version for one in entries if serving and one.version != serving.version), None)
+
+    def _newest_first(self, model: str) -> Iterator[Champion]:
+        return map(Champion.model_validate, self.items.query(model_pk(model), HISTORY, newest_first=True))
 
     def set_champion(
         self,
@@ -150,26 +153,28 @@ class Registry:
         """Let `version` (None: nothing) serve in place of `former`; nothing happens when it serves already.
 
         Alias, history and the states of both versions change in one transaction, and so does the `carrier` of the new
-        one. A champion that serves already may get another carrier. The history's times never run backwards, so that
-        `champion_at` has one answer: a change that claims to be older than the last one counts from the last one on.
+        one. A champion that gets another carrier is a change too, in place of itself. The history's times never run
+        backwards, so that `champion_at` has one answer: a change that claims to be older than the last one counts from
+        the last one on.
         Raises ConditionFailed when something other than `former` serves, or `version` may not.
         """
         current = self.champion_entry(model)
         serving = current.version if current else None
         if current is not None and serving == version:
-            if version is not None and carrier is not None:
-                self.published(model, version, carrier)
-            return current
+            if version is None or carrier is None or carrier.model_dump() == current.carried:
+                return current
+            former = version
         if serving != former:
             raise ConditionFailed(f"model {model}: version {serving} serves, not {former}")
+        carried = carrier.model_dump() if carrier else {}
         entry = Champion(
             model=model,
             seq=(current.seq if current else 0) + 1,
             version=version,
             former=former,
-            lambda_version=carrier.lambda_version if carrier else None,
             at=max(at, current.at) if current else at,
             why=why,
+            **carried,
         )
         item = {**entry.model_dump(mode="json"), "pk": model_pk(model)}
         unchanged = ("seq = :seq", {":seq": current.seq}) if current else (ABSENT, None)
@@ -178,9 +183,8 @@ class Registry:
             self.items.put_action({**item, "sk": f"{HISTORY}{entry.seq:08d}"}, ABSENT),
         ]
         if version is not None:
-            carried = carrier.model_dump() if carrier else {}
             actions.append(self._change(model, version, {"state": "deployed", **carried}))
-        if former is not None:
+        if former is not None and former != version:
             actions.append(self._change(model, former, {"state": "registered"}))
         self.items.transact(*actions)
         return entry

@@ -26,7 +26,7 @@ def prune(model: str, function: Function, registry: Registry, newest: int) -> li
     some could not be deleted, after the others were.
     """
     alias, entry = function.alias(ALIAS), registry.champion_entry(model)
-    champions = {entry.version, entry.former} if entry else set()
+    champions = {entry.version, registry.former_champion(model)} if entry else set()
     carried = {one.lambda_version: one for one in registry.list_versions(model) if one.lambda_version is not None}
     named = {alias.version, *alias.weights}
     named |= {number for number, one in carried.items() if one.version in champions}

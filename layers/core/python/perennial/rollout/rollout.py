@@ -1,7 +1,10 @@
 """The steps of a rollout. Each may be repeated, and finishes what a crash left.
 
-What serves is committed by one registry write, in `verify`: before it, `restore` puts the alias back; after it, the
-version serves, whatever happens to the record of it.
+What serves is committed by one registry write, in `verify`: before it, `restore` puts the alias back to what carries
+the champion; after it, the version serves, and `restore` finishes the record of it.
+
+Between `publish` and `restore` only `shift` moves the alias, and only from the revision that `publish` saw. `restore`
+always makes another revision, so a `shift` that was given up but still runs comes too late.
 """
 
 from __future__ import annotations
@@ -15,10 +18,10 @@ from perennial.events import ROLLOUT_PROMOTED, ROLLOUT_ROLLED_BACK, RolloutEnded
 from perennial.governance.failures import Failure
 from perennial.governance.ledger import Ledger
 from perennial.governance.records import Fact
-from perennial.registry import Carrier, ModelVersion, Registry
+from perennial.registry import Carrier, Champion, ModelVersion, Registry
 from perennial.rollout.code import code_of
 from perennial.rollout.golden import Golden, check_answer, request_event
-from perennial.serving.signature import parse_signature
+from perennial.serving.signature import Signature, parse_signature
 from perennial.storage.bus import Bus
 from perennial.storage.functions import LATEST, Answer, Configuration, Function
 from perennial.storage.objects import Objects
@@ -29,10 +32,11 @@ ACTOR = "deploy"
 
 @dataclass(frozen=True)
 class Published:
-    """The Lambda version that carries the model version, and the one that served before."""
+    """The Lambda version that carries the model version, the way back, and the alias's revision before any change."""
 
     lambda_version: str
     former: str
+    revision: str
 
 
 @dataclass(frozen=True)
@@ -52,7 +56,7 @@ class Rollout:
         Raises VersionRefused, BundleInvalid, ModelUnknown (no such function), PublishPending while Lambda is busy.
         """
         alias, published = self.function.alias(ALIAS), self._publish()
-        return Published(published, self._former(alias.version, published))
+        return Published(published, self._carrying_champion() or alias.version, alias.revision)
 
     def publish_again(self) -> Published | None:
         """Publish the champion anew, if layers or configuration of its function changed since; else None.
@@ -60,27 +64,33 @@ class Rollout:
         Raises AliasMoved when the alias does not point at the champion: a deployment of the template never resets what
         somebody did to it. For the rest as `publish`.
         """
-        served, alias = self._served(), self.function.alias(ALIAS)
+        served, alias = self._carrier_of(self.version), self.function.alias(ALIAS)
         if served is not None and served.settings == self.function.configuration(LATEST).settings:
             return None
         published = self._publish()
         if served is None:  # the function was made anew
-            return Published(published, alias.version)
+            return Published(published, alias.version, alias.revision)
         if alias.version not in (served.version, published):
             raise AliasMoved(
                 f"{self.function.name}:{ALIAS} is at version {alias.version}, not at the champion's, {served.version}"
             )
-        return Published(published, served.version)
+        return Published(published, served.version, alias.revision)
 
-    def _served(self) -> Configuration | None:
-        """What the registry says that carries this version; None when Lambda has no such thing."""
-        if self.version.lambda_version is None:
+    def _carrier_of(self, version: ModelVersion) -> Configuration | None:
+        """What the registry says that carries a version; None when Lambda has no such thing."""
+        if version.lambda_version is None:
             return None
         try:
-            found = self.function.configuration(self.version.lambda_version)
+            found = self.function.configuration(version.lambda_version)
         except ModelUnknown:
             return None
-        return found if found.code_sha256 == self.version.code_sha256 else None
+        return found if found.code_sha256 == version.code_sha256 else None
+
+    def _carrying_champion(self) -> str | None:
+        """The Lambda version to go back to, wherever an earlier rollout left the alias; None without a champion."""
+        champion = self.registry.champion(self.version.model)
+        found = self._carrier_of(champion) if champion else None
+        return found.version if found else None
 
     def _publish(self) -> str:
         """The published version of this version's code under the configuration of today."""
@@ -97,25 +107,37 @@ class Rollout:
                 raise PublishPending(str(error)) from error
         return published.version
 
-    def check(self, lambda_version: str) -> bool:
-        """Whether the published version can be called. Raises PublishFailed when it never will."""
+    def check(self, lambda_version: str, at: datetime) -> None:
+        """Make sure that the published version can be called. Raises PublishPending while it cannot yet, PublishFailed
+        when it never will.
+        """
         found = self.function.configuration(lambda_version)
+        name = f"{self.function.name}:{lambda_version}"
         if "Failed" in (found.state, found.update):
-            raise PublishFailed(f"{self.function.name}:{lambda_version}: {found.reason or 'Lambda gives no reason'}")
-        return found.state != "Pending" and found.update == "Successful"
+            raise PublishFailed(f"{name}: {found.reason or 'Lambda gives no reason'}")
+        if found.state == "Inactive":  # only a call wakes it; what it answers, smoke asks again
+            self._call(lambda_version, at)
+        if found.state != "Active" or found.update != "Successful":
+            raise PublishPending(f"{name} is {found.state}, its last update {found.update}")
 
     def smoke(self, lambda_version: str, at: datetime) -> None:
         """Ask the published version the golden rows. Raises SmokeFailed."""
         self._ask(lambda_version, at)
 
-    def shift(self, lambda_version: str, former: str) -> None:
-        """Point the alias at the published version. Raises AliasMoved when it points at neither it nor the former."""
-        self._move(lambda_version, former)
+    def shift(self, lambda_version: str, revision: str) -> None:
+        """Point the alias at the published version. Raises AliasMoved when it was changed since `revision`."""
+        alias = self.function.alias(ALIAS)
+        if alias.version == lambda_version and not alias.weights:
+            return
+        if alias.revision != revision:
+            raise AliasMoved(f"{self.function.name}:{ALIAS} was changed, and points at version {alias.version}")
+        self._point(lambda_version, revision)
 
     def verify(self, lambda_version: str, at: datetime) -> None:
         """Ask the golden rows through the alias; then the version is champion, and that is recorded.
 
-        Raises SmokeFailed, and PublishPending while the alias still answers with another version.
+        Raises SmokeFailed, AliasMoved when something else became champion, and PublishPending while the alias still
+        answers with another version.
         """
         answer = self._ask(ALIAS, at)
         if answer.executed_version != lambda_version:
@@ -129,7 +151,7 @@ class Rollout:
         model, version = self.version.model, self.version.version
         current = self.registry.champion_entry(model)
         try:
-            entry = self.registry.set_champion(
+            champion = self.registry.set_champion(
                 model,
                 version,
                 current.version if current else None,
@@ -139,68 +161,67 @@ class Rollout:
             )
         except ConditionFailed as error:
             raise AliasMoved(str(error)) from error
-        reason = f"answers the golden rows as Lambda version {lambda_version}"
-        # rolled out again, the champion followed itself
-        former = entry.former if entry.lambda_version == lambda_version else version
-        evidence = {**carrier.model_dump(), "sha256": self.version.sha256, "reason": reason}
-        self._record("deployed", f"{entry.seq}/{lambda_version}", evidence, former, at)
-        self._announce(ROLLOUT_PROMOTED, former, reason, at)
+        self._tell(champion, at)
 
-    def restore(self, lambda_version: str | None, former: str | None, failure: Failure, at: datetime) -> Failure:
+    def restore(
+        self, lambda_version: str | None, former: str | None, revision: str | None, failure: Failure, at: datetime
+    ) -> Failure:
         """Point the alias back at the former version and record why; what the execution fails with.
 
-        Where the version is champion with this code already, it goes on serving: only the record of it failed.
+        Where the version is champion with this code already, it goes on serving: only the record of it failed, and is
+        made now. Raises PublishPending when the alias was changed at the same moment.
         """
-        if lambda_version is not None and self._is_committed(lambda_version):
+        champion = self.registry.champion_entry(self.version.model)
+        if champion is not None and lambda_version is not None and self._is_committed(champion, lambda_version):
+            self._tell(champion, at)
             return Failure(failure.error, f"version {self.version.version} serves; after it did: {failure.cause}")
         cause = failure.cause
         if lambda_version is not None and former is not None:
             try:
-                self._move(former, lambda_version)
+                self._go_back(lambda_version, former, revision)
             except AliasMoved as error:
                 cause = f"{cause} (and not restored: {error})"
-        champion = self.registry.champion_entry(self.version.model)
         serving = champion.version if champion else None
         evidence = {"lambda_version": lambda_version, "error": failure.error, "cause": cause}
         self._record("rolled back", at.isoformat(), evidence, serving, at)
         self._announce(ROLLOUT_ROLLED_BACK, serving, f"{failure.error}: {cause}", at)
         return Failure(failure.error, cause)
 
-    def _former(self, aliased: str, published: str) -> str:
-        """What to go back to. An alias that a rollout left on this code goes back to the champion's."""
-        if aliased != published:
-            return aliased
-        champion = self.registry.champion(self.version.model)
-        return champion.lambda_version if champion and champion.lambda_version else aliased
+    def _is_committed(self, champion: Champion, lambda_version: str) -> bool:
+        return (champion.version, champion.lambda_version) == (self.version.version, lambda_version)
 
-    def _is_committed(self, lambda_version: str) -> bool:
-        champion = self.registry.champion(self.version.model)
-        return (
-            champion is not None
-            and champion.version == self.version.version
-            and champion.lambda_version == lambda_version
-        )
+    def _tell(self, champion: Champion, at: datetime) -> None:
+        """Record and announce that this version serves; a repeat adds no record."""
+        reason = f"answers the golden rows as Lambda version {champion.lambda_version}"
+        evidence = {**champion.carried, "sha256": self.version.sha256, "reason": reason}
+        self._record("deployed", f"{champion.seq}/{champion.lambda_version}", evidence, champion.former, at)
+        self._announce(ROLLOUT_PROMOTED, champion.former, reason, at)
 
-    def _move(self, target: str, source: str) -> None:
-        """Move the alias from `source` to `target`; nothing happens when it is there, alone."""
+    def _go_back(self, lambda_version: str, former: str, revision: str | None) -> None:
+        """Point the alias at `former`, even if it does. Raises AliasMoved when it is where no rollout left it."""
         alias = self.function.alias(ALIAS)
-        if alias.version == target and not alias.weights:
-            return
-        if alias.version not in (source, target):
-            raise AliasMoved(f"{self.function.name}:{ALIAS} points at version {alias.version}, not at {source}")
+        if alias.version not in (lambda_version, former) and alias.revision != revision:
+            raise AliasMoved(f"{self.function.name}:{ALIAS} points at version {alias.version}, not at {lambda_version}")
+        self._point(former, alias.revision)
+
+    def _point(self, target: str, revision: str) -> None:
         try:
-            self.function.move_alias(ALIAS, target, alias.revision)
+            self.function.move_alias(ALIAS, target, revision)
         except ConditionFailed as error:
             raise PublishPending(str(error)) from error
 
     def _ask(self, qualifier: str, at: datetime) -> Answer:
-        signature = parse_signature(self.data.get(f"{self.version.prefix}signature.json"))
-        golden = Golden.parse(self.data.get(f"{self.version.prefix}golden.json"))
-        answer = self.function.invoke(qualifier, request_event(signature, golden, at))
+        """The answer to the golden rows. Raises SmokeFailed when it is not what training saw."""
+        signature, golden, answer = self._call(qualifier, at)
         if answer.error is not None:
             raise SmokeFailed(f"{self.function.name}:{qualifier} failed ({answer.error}): {answer.payload}")
         check_answer(answer.payload, signature, golden, self.version.version)
         return answer
+
+    def _call(self, qualifier: str, at: datetime) -> tuple[Signature, Golden, Answer]:
+        signature = parse_signature(self.data.get(f"{self.version.prefix}signature.json"))
+        golden = Golden.parse(self.data.get(f"{self.version.prefix}golden.json"))
+        return signature, golden, self.function.invoke(qualifier, request_event(signature, golden, at))
 
     def _record(self, fact: Fact, key: str, evidence: dict[str, Any], former: int | None, at: datetime) -> None:
         model, version = self.version.model, self.version.version

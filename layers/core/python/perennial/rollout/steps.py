@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import asdict
 
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.failures import explain
@@ -26,20 +27,26 @@ def step(
         return DeployOutput(model=message.model, version=None, **_failure(message))
     rollout = rollout_of(version)
     known = DeployOutput(
-        model=message.model, version=version.version, lambda_version=message.lambda_version, former=message.former
+        model=message.model,
+        version=version.version,
+        lambda_version=message.lambda_version,
+        former=message.former,
+        revision=message.revision,
     )
     if message.action == "publish":
         published = rollout.publish_again() if message.version == "champion" else rollout.publish()
         if published is None:
             return known
-        return known.model_copy(update={"lambda_version": published.lambda_version, "former": published.former})
+        return known.model_copy(update=asdict(published))
     if message.action == "restore":
-        failed = rollout.restore(message.lambda_version, message.former, explain(message.failure or {}), message.as_of)
+        failure = explain(message.failure or {})
+        failed = rollout.restore(message.lambda_version, message.former, message.revision, failure, message.as_of)
         return known.model_copy(update={"error": failed.error, "cause": failed.cause})
     if message.action == "prune":
         deleted = prune(message.model, rollout.function, registry, kept_versions)
         return known.model_copy(update={"deleted": deleted})
-    return _tried(message, rollout, known)
+    _try(message, rollout)
+    return known
 
 
 def _asked(message: DeployInput, registry: Registry) -> ModelVersion | None:
@@ -57,16 +64,15 @@ def _failure(message: DeployInput) -> dict[str, str]:
     return {"error": failure.error, "cause": failure.cause}
 
 
-def _tried(message: DeployInput, rollout: Rollout, known: DeployOutput) -> DeployOutput:
-    lambda_version, former = message.lambda_version, message.former
-    if lambda_version is None or former is None:
-        raise InputInvalid(f"stage deploy: action {message.action} needs lambda_version and former, from publish")
+def _try(message: DeployInput, rollout: Rollout) -> None:
+    lambda_version, revision = message.lambda_version, message.revision
+    if lambda_version is None or revision is None:
+        raise InputInvalid(f"stage deploy: action {message.action} needs lambda_version and revision, from publish")
     if message.action == "check":
-        return known.model_copy(update={"active": rollout.check(lambda_version)})
-    if message.action == "smoke":
+        rollout.check(lambda_version, message.as_of)
+    elif message.action == "smoke":
         rollout.smoke(lambda_version, message.as_of)
     elif message.action == "shift":
-        rollout.shift(lambda_version, former)
+        rollout.shift(lambda_version, revision)
     else:
         rollout.verify(lambda_version, message.as_of)
-    return known.model_copy(update={"active": True})

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import perennial
-from perennial.errors import ModelUnknown, StorageUnavailable
+from perennial.errors import ModelUnknown, PerennialError, Retriable
 from perennial.registry import ModelVersion, Registry
 from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import RequestRefused
@@ -39,15 +39,19 @@ class Directory:
     function: Callable[[str], Function]
 
     def handle(self, event: Event) -> Reply:
-        """The reply to one request; what the caller did wrong is a 4xx, never raised."""
+        """The reply to one request, whatever happens: what the caller did wrong is a 4xx, a passing fault 503, any
+        other named reason 502.
+        """
         http = event.get("requestContext", {}).get("http", {})
         path = str(event.get("rawPath", ""))
         try:
             return self._answer(str(http.get("method", "")), path.rstrip("/").split("/")[1:], event)
         except RequestRefused as refused:
             return error_reply(refused.status, str(refused))
-        except StorageUnavailable as error:
+        except Retriable as error:
             return error_reply(503, f"try again: {error}", {"retry-after": "1"})
+        except PerennialError as error:  # not the caller's: a person has to put it right
+            return error_reply(502, f"{type(error).__name__}: {error}")
 
     def _answer(self, method: str, parts: list[str], event: Event) -> Reply:
         match parts:

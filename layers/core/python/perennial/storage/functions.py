@@ -16,6 +16,10 @@ from perennial.storage.translate import client, code_of, translated
 
 LATEST = "$LATEST"
 
+# The function is being made, changed, or woken after weeks without a call (its 502 in a VPC is StorageUnavailable).
+# https://docs.aws.amazon.com/lambda/latest/api/API_Invoke.html
+NOT_READY = ("ResourceConflictException", "CodeArtifactUserPendingException")
+
 # What a template may set of a function and publishing freezes, besides the code. Not in it: what Lambda adds by itself.
 # https://docs.aws.amazon.com/lambda/latest/api/API_FunctionConfiguration.html
 _SETTINGS = (
@@ -147,7 +151,7 @@ class Function:
             with translated(doing):
                 yield
         except ClientError as error:
-            if code_of(error) == "ResourceConflictException":
+            if code_of(error) in NOT_READY:
                 raise PublishPending(f"{doing}: {error}") from error
             if code_of(error) == "ResourceNotFoundException":
                 raise ModelUnknown(f"{doing}: {error}") from error
