@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.compat import HTTPHeaders
@@ -71,7 +71,7 @@ class FunctionState:
     configurations: dict[str, dict[str, Any]] = field(default_factory=dict)
     published: int = 1
     alias: str = "1"
-    alias_revision: str = field(default_factory=lambda: str(uuid4()))
+    alias_revision: str = str(UUID(int=1))
     weights: dict[str, float] = field(default_factory=dict)
     held: set[str] = field(default_factory=set)
     pending: int = 0
@@ -80,7 +80,7 @@ class FunctionState:
 
     def point(self, version: str) -> None:
         """Somebody points the alias at a version."""
-        self.alias, self.alias_revision = version, str(uuid4())
+        self.alias, self.alias_revision = version, str(UUID(int=UUID(self.alias_revision).int + 1))
         self.served.append(version)
 
 

@@ -335,7 +335,7 @@ def test_smoke_names_the_row_that_differs(world: World, api: LambdaApi) -> None:
 
 
 @pytest.mark.parametrize("when", ["before-send", "after-call"])
-@pytest.mark.parametrize("operation", ["dynamodb.TransactWriteItems", "s3.PutObject", "events.PutEvents"])
+@pytest.mark.parametrize("operation", ["dynamodb.TransactWriteItems", "s3.PutObject", "eventbridge.PutEvents"])
 def test_what_serves_is_recorded_and_announced_whatever_fails_after_it_does(
     world: World, function: FunctionState, operation: str, when: When
 ) -> None:
