@@ -30,8 +30,8 @@ def main() -> None:
     cdk.Tags.of(app).add("perennial", environment.name)
     data = DataStack(app, environment=environment, catalog=catalog, catalog_folder=folder)
     memory = data.memory()
-    LoopStack(app, environment=environment, memory=memory, catalog=catalog)
-    ServingStack(app, environment=environment, memory=memory, catalog=catalog)
+    loop = LoopStack(app, environment=environment, memory=memory, catalog=catalog)
+    ServingStack(app, environment=environment, memory=memory, catalog=catalog, approve=loop.approve.function)
     if app.node.try_get_context("nag") == "true":
         from infra.nag import check
 

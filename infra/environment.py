@@ -80,6 +80,13 @@ class Predict(Strict):
     kept_versions: int = Field(default=10, ge=2, le=100)
 
 
+class Approval(Strict):
+    """Whether a person has to approve a version before it is deployed, and how long it waits for that."""
+
+    required: bool
+    timeout_days: int = Field(default=7, ge=1, le=300)
+
+
 class Api(Strict):
     """Throttling of the HTTP API: steady requests per second, and burst."""
 
@@ -103,6 +110,7 @@ class Environment(Strict):
     tracing: bool
     train: Train
     predict: Predict
+    approval: Approval
     api: Api
 
     @classmethod

@@ -61,7 +61,9 @@ def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
 
 
 def test_there_are_stages() -> None:
-    assert {"ingest", "retrain", "train", "evaluate", "register", "deploy", "predict", "models"} <= set(STAGES)
+    assert {"ingest", "retrain", "train", "evaluate", "register", "approve", "deploy", "predict", "models"} <= set(
+        STAGES
+    )
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -71,7 +73,7 @@ def test_every_stage_has_its_construct_sample_event_and_test(stage: str) -> None
     assert (ROOT / "tests" / "functions" / f"test_{stage}.py").is_file()
 
 
-@pytest.mark.parametrize("stage", ["ingest", "retrain", "train", "evaluate", "register", "deploy"])
+@pytest.mark.parametrize("stage", ["ingest", "retrain", "train", "evaluate", "register", "approve", "deploy"])
 def test_every_stage_of_a_workflow_is_a_state_of_its_name(stage: str) -> None:
     snapshots = (ROOT / "tests" / "infra" / "snapshots").glob("*.asl.json")
     assert any(f'"{stage.capitalize()}"' in path.read_text() for path in snapshots)

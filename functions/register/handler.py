@@ -17,7 +17,14 @@ def run(message: RunInput) -> RegisterOutput:
     """Register a run; the same run always gets the same version."""
     settings = RegisterSettings.from_environment()
     items = Items(settings.registry_table)
-    found = register(message.model, message.run, message.as_of, Objects(settings.data_bucket), Registry(items))
+    found = register(
+        message.model,
+        message.run,
+        message.as_of,
+        Objects(settings.data_bucket),
+        Registry(items),
+        approval=settings.approval_required,
+    )
     passed = found.state != "refused"
     fact = ModelVersionRegistered(
         model=found.model, version=found.version, run=found.run, passed=passed, sha256=found.sha256, as_of=found.at

@@ -46,6 +46,10 @@ _MODELS = (
 )
 
 
+# What people decide.
+_DECISIONS = (("GET", "/approvals"), ("POST", "/approvals/{model}/{version}"), ("POST", "/promotions"))
+
+
 class Api(Construct):
     """HTTP API `perennial-<env>`, payload format 2.0, every route signed (SigV4)."""
 
@@ -101,6 +105,12 @@ class Api(Construct):
             self, f"{words}Live", function_arn=live.ref, same_environment=True
         )
         self._route("ANY", f"/v2/models/{model}/{{proxy+}}", integrations.HttpLambdaIntegration(words, alias))
+
+    def approve(self, function: lambda_.IFunction) -> None:
+        """Send what people decide to `function`, which looks at who they are."""
+        answer = integrations.HttpLambdaIntegration("Approve", function)
+        for method, path in _DECISIONS:
+            self._route(method, path, answer)
 
     def _route(self, method: str, path: str, integration: apigw.HttpRouteIntegration) -> None:
         self.api.add_routes(path=path, methods=[apigw.HttpMethod[method]], integration=integration)

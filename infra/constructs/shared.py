@@ -29,6 +29,7 @@ class Memory:
     access_logs: s3.IBucket
     registry: dynamodb.ITable
     triggers: dynamodb.ITable
+    approvals: dynamodb.ITable
     bus: events.IEventBus
     alerts: sns.ITopic
     catalog_asset: s3_assets.Asset
@@ -53,13 +54,18 @@ class Shared:
             "ledger_bucket": memory.ledger.bucket_name,
             "registry_table": memory.registry.table_name,
             "triggers_table": memory.triggers.table_name,
+            "approvals_table": memory.approvals.table_name,
+            "alerts_topic": memory.alerts.topic_arn,
             "bus": memory.bus.event_bus_name,
             "catalog_bucket": memory.catalog_asset.s3_bucket_name,
             "catalog_key": memory.catalog_asset.s3_object_key,
             "glue_database": environment.glue_database,
             "predict_prefix": environment.predict_prefix,
             "kept_versions": str(environment.predict.kept_versions),
+            "approval_required": str(environment.approval.required).lower(),
+            "approval_days": str(environment.approval.timeout_days),
             "lifecycle_workflow": self.workflow_arn("lifecycle"),
+            "promotion_workflow": self.workflow_arn("promotion"),
         }
 
     def workflow_arn(self, workflow: str) -> str:

@@ -6,6 +6,8 @@ Source: https://docs.aws.amazon.com/STS/latest/APIReference/API_AssumeRole.html
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
 import secrets
 import uuid
@@ -80,8 +82,14 @@ def user_id(cloud: Cloud, principal: Principal) -> str:
     Source: https://docs.aws.amazon.com/IAM/latest/UserGuide/reference_identifiers.html#identifiers-unique-ids
     """
     identity = cloud.authority.identity(principal.arn)
-    unique = identity.unique if identity else cloud.account
+    # the developer has a key, but is no user that IAM here could delete
+    unique = identity.unique if identity else _of_user(principal.arn)
     return f"{unique}:{principal.arn.rpartition('/')[2]}" if ":assumed-role/" in principal.arn else unique
+
+
+def _of_user(arn: str) -> str:
+    """An id of the form that IAM gives a user: the same for the same ARN."""
+    return "AIDA" + base64.b32encode(hashlib.sha256(arn.encode()).digest()).decode()[:17]
 
 
 def _xml(values: Mapping[str, str]) -> str:

@@ -34,6 +34,7 @@ class DataStack(Stack):
         self.ledger = self._ledger()
         self.registry = KeyedTable(self, "Registry", environment=environment, thing="registry")
         self.triggers = KeyedTable(self, "Triggers", environment=environment, thing="triggers")
+        self.approvals = KeyedTable(self, "Approvals", environment=environment, thing="approvals")
         self.bus = events.EventBus(self, "Bus", event_bus_name=environment.bus)
         acknowledge(
             self.bus,
@@ -55,6 +56,7 @@ class DataStack(Stack):
             access_logs=self.access_logs,
             registry=self.registry,
             triggers=self.triggers,
+            approvals=self.approvals,
             bus=self.bus,
             alerts=self.alerts,
             catalog_asset=self.catalog,

@@ -11,6 +11,7 @@ from infra.constructs.network import Network
 from infra.constructs.shared import Memory, Shared, publish
 from infra.constructs.training_image import TrainingImage
 from infra.environment import Environment
+from infra.stages.approve import Approve
 from infra.stages.deploy import Deploy
 from infra.stages.evaluate import Evaluate
 from infra.stages.ingest import Ingest
@@ -40,6 +41,7 @@ class LoopStack(Stack):
         evaluate = Evaluate(self, shared, image=image)
         register = Register(self, shared)
         deploy = Deploy(self, shared)
+        self.approve = Approve(self, shared)
 
         rollout = RolloutWorkflow(self, shared, stage=deploy, dead_letters=letters)
         workflows = {
@@ -52,9 +54,12 @@ class LoopStack(Stack):
                 evaluator=evaluate.function,
                 registrar=register.function,
                 rollout=rollout.machine,
+                approve=self.approve,
             ).machine,
             "rollout": rollout.machine,
-            "promotion": PromotionWorkflow(self, shared, registrar=register.function, rollout=rollout.machine).machine,
+            "promotion": PromotionWorkflow(
+                self, shared, registrar=register.function, rollout=rollout.machine, approve=self.approve
+            ).machine,
         }
         for name, machine in workflows.items():
             publish(self, environment, f"{name}-workflow", machine.state_machine_arn)

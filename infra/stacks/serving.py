@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Stack
+from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.api import Api
@@ -18,12 +19,21 @@ from perennial.catalog.load import Catalog
 class ServingStack(Stack):
     """One predict function per model of the catalog, the models function for everything else."""
 
-    def __init__(self, scope: Construct, *, environment: Environment, memory: Memory, catalog: Catalog) -> None:
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        environment: Environment,
+        memory: Memory,
+        catalog: Catalog,
+        approve: lambda_.IFunction,
+    ) -> None:
         super().__init__(scope, environment.resource("serving"), analytics_reporting=False)
         layers = LayerSet(self, environment=environment)
         shared = Shared(stack=self, environment=environment, memory=memory, catalog=catalog, layers=layers)
         models = Models(self, shared)
         api = Api(self, environment=environment, models=models.function, alerts=memory.alerts)
+        api.approve(approve)
         records = Records(self, environment=environment, bucket=memory.data, alerts=memory.alerts)
         for model in sorted(catalog.models):
             predict = Predict(self, shared, model=model, records=records)

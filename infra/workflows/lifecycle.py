@@ -1,4 +1,4 @@
-"""Workflow lifecycle: wait until data settles, train, evaluate, register, and deploy what passed."""
+"""Workflow lifecycle: wait until data settles, train, evaluate, register, and deploy what passed (and was approved)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,9 @@ from infra.constructs.acknowledge import acknowledge_executions, acknowledge_ver
 from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import evaluate, register, retrain
+from infra.stages.approve import Approve
 from infra.stages.train import Train
+from infra.workflows.approval import Approval
 from infra.workflows.failures import catch, refused, unexplained
 from infra.workflows.jobs import roll_out, run_training
 from infra.workflows.steps import NOW, REASON, call, path
@@ -50,6 +52,7 @@ class LifecycleWorkflow(Construct):
         evaluator: lambda_.IFunction,
         registrar: lambda_.IFunction,
         rollout: sfn.IStateMachine,
+        approve: Approve,
     ) -> None:
         super().__init__(scope, "LifecycleWorkflow")
         self._governor = governor
@@ -65,12 +68,16 @@ class LifecycleWorkflow(Construct):
         hand_over = self._call("HandOver", governor, further, retrain.TIMEOUT, keep=("started",), at="$.continued")
         for state in (look, hand_over):
             catch(state, not_ours, FlightUnknown)
-        for state in (look, hand_over, trained, evaluated, registered, deployed, release):
+        approval = Approval(self, shared, approve) if shared.environment.approval.required else None
+        awaited = approval.tasks if approval else ()
+        for state in (look, hand_over, trained, evaluated, registered, *awaited, deployed, release):
             catch(state, explain)
 
         passed = sfn.Condition.boolean_equals("$.registered.passed", True)
         ended = release.next(sfn.Succeed(self, "Done"))
-        gate = sfn.Choice(self, "Gate").when(passed, deployed.next(ended)).otherwise(ended)
+        rolled_out = deployed.next(ended)
+        allowed = approval.before(rolled_out, ended) if approval else rolled_out
+        gate = sfn.Choice(self, "Gate").when(passed, allowed).otherwise(ended)
         ready = sfn.Condition.boolean_equals("$.look.ready", True)
         settle = sfn.Wait(self, "Settle", time=sfn.WaitTime.seconds_path("$.look.settle_seconds"))
         long = sfn.Condition.number_greater_than("$.look.next_look", LOOKS)
@@ -81,7 +88,7 @@ class LifecycleWorkflow(Construct):
         )
         definition = self._open().next(settle).next(look).next(settled.otherwise(settle))
         self.machine = Workflow(self, workflow="lifecycle", shared=shared, definition=definition)
-        for function in (governor, evaluator, registrar):
+        for function in (governor, evaluator, registrar, *([approve.function] if approval else [])):
             acknowledge_versions(self.machine.role, function)
         acknowledge_executions(self.machine.role, rollout)
 

@@ -12,6 +12,7 @@ from rich.markup import escape
 
 from infra.synth import SynthesisFailed
 from perennial.errors import PerennialError
+from scripts.cli.approvals import approvals, approve, reject
 from scripts.cli.datasets import datasets
 from scripts.cli.down import down
 from scripts.cli.drop import drop
@@ -55,6 +56,9 @@ for verb in (
     sweep,
     promote,
     export,
+    approvals,
+    approve,
+    reject,
 ):
     app.command()(verb)
 app.add_typer(ledger, name="ledger")

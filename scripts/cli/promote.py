@@ -13,6 +13,7 @@ from perennial.registry.models import ModelVersion
 from perennial.registry.promotion import workspace_of
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.output import AsJson, Failure, console, errors, print_json
+from scripts.cli.signing import Api
 
 
 def promote(
@@ -56,13 +57,9 @@ def _place(source: Deployment, target: Deployment, version: ModelVersion, run: s
 
 
 def _start(target: Deployment, model: str, run: str) -> str:
-    states = target.client("stepfunctions")
-    started = states.start_execution(
-        stateMachineArn=target.parameters["promotion-workflow"],
-        name=f"{run[:60]}-{int(time.time())}",
-        input=json.dumps({"model": model, "run": run}),
-    )
-    return str(started["executionArn"])
+    """Over the API, which tells stage approve who asks: where versions need approval, that is who may not give it."""
+    api = Api(target.parameters["api-url"], target.profile)
+    return str(api.json("POST", "/promotions", {"model": model, "run": run})["execution"])
 
 
 def _await(target: Deployment, execution: str, timeout: float) -> int:
@@ -71,7 +68,12 @@ def _await(target: Deployment, execution: str, timeout: float) -> int:
         while time.monotonic() < deadline:
             told = states.describe_execution(executionArn=execution)
             if told["status"] == "SUCCEEDED":
-                return int(json.loads(told["output"])["registered"]["version"])
+                output = json.loads(told["output"])
+                if not output.get("approval", {"approved": True})["approved"]:
+                    raise Failure(
+                        f"{target.env} registered it as {output['registered']['version']}; it was not approved"
+                    )
+                return int(output["registered"]["version"])
             if told["status"] != "RUNNING":
                 raise Failure(f"{target.env} did not take it over: {told.get('error')}: {told.get('cause')}")
             time.sleep(0.5)

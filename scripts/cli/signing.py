@@ -17,14 +17,15 @@ from scripts.cli.output import Failure
 
 @dataclass
 class Api:
-    """The HTTP API at `url`, called with the ordinary credential chain. Safe to use from several threads."""
+    """The HTTP API at `url`, called with the ordinary credential chain, or as a `profile`. Its threads may share it."""
 
     url: str
+    profile: str | None = None
     _pool: urllib3.PoolManager = field(default_factory=lambda: urllib3.PoolManager(maxsize=16, retries=False))
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        session = boto3.session.Session()
+        session = boto3.session.Session(profile_name=self.profile)
         self._credentials = session.get_credentials()
         self._region = session.region_name
         if self._credentials is None or self._region is None:

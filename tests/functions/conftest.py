@@ -136,6 +136,11 @@ def world_in(account: Account) -> Iterator[World]:
             GLUE_DATABASE=_glue(account, f"perennial_{ENVIRONMENT}"),
             PREDICT_PREFIX=f"perennial-{ENVIRONMENT}-predict-",
             KEPT_VERSIONS="10",
+            APPROVAL_REQUIRED="false",
+            APPROVAL_DAYS="7",
+            APPROVALS_TABLE=account.table(f"perennial-{ENVIRONMENT}-approvals"),
+            ALERTS_TOPIC=account.client("sns").create_topic(Name=f"perennial-{ENVIRONMENT}-alerts")["TopicArn"],
+            PROMOTION_WORKFLOW=account.machine(f"perennial-{ENVIRONMENT}-promotion"),
             POWERTOOLS_SERVICE_NAME="test",
             POWERTOOLS_METRICS_NAMESPACE="Perennial",
         )

@@ -79,6 +79,8 @@ def text(value: Any) -> str:
         return f"${{{value['Fn::ImportValue']}}}"
     if "Fn::Sub" in value:
         return str(value["Fn::Sub"])
+    if "Fn::Select" in value:
+        return str(value["Fn::Select"])
     separator, parts = value["Fn::Join"]
     return str(separator).join(text(part) for part in parts)
 

@@ -17,6 +17,7 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "evaluate": settings.EvaluateSettings,
     "register": settings.RegisterSettings,
     "deploy": settings.DeploySettings,
+    "approve": settings.ApproveSettings,
     "models": settings.ModelsSettings,
 }
 LAYERS = {
@@ -24,6 +25,7 @@ LAYERS = {
     "retrain": {"core", "base"},
     "register": {"core", "base"},
     "deploy": {"core", "base"},
+    "approve": {"core", "base"},
     "models": {"core", "base"},
     "predict-hours": {"core", "serving", "predict"},
     "predict-late-parcels": {"core", "serving", "predict"},
@@ -72,7 +74,7 @@ def test_a_function_has_the_layers_it_imports_from(app: App, name: str) -> None:
     assert names == {f"perennial-dev-{layer}" for layer in LAYERS[name]}
 
 
-@pytest.mark.parametrize("stage", ["ingest", "retrain", "register", "deploy", "models"])
+@pytest.mark.parametrize("stage", ["ingest", "retrain", "register", "deploy", "approve", "models"])
 def test_a_light_stage_ships_its_own_folder_and_nothing_else(app: App, stage: str) -> None:
     props = function(app, stage).props
     assert props["Handler"] == "handler.lambda_handler"
@@ -186,6 +188,9 @@ def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) ->
         "ANY /v2/models/{model}/versions",
         "ANY /v2/models/{model}/versions/{version}",
         "ANY /v2/models/{model}/versions/{version}/{action}",
+        "GET /approvals",
+        "POST /approvals/{model}/{version}",
+        "POST /promotions",
         "$default",
         *(f"ANY /v2/models/{model}/{{proxy+}}" for model in MODELS),
     }

@@ -114,6 +114,7 @@ REASONS: dict[tuple[str, str], str] = {
     ("LifecycleWorkflowRole", "ecs:StopTask"): "an execution that is stopped or out of time ends its task",
     ("LifecycleWorkflowRole", "states:StopExecution"): "an execution that is stopped or out of time ends its rollout",
     ("DeployRole", "lambda:DeleteFunction"): "only versions beyond those that are kept are deleted",
+    ("ApproveRole", "*"): "nothing waits for a person in dev; test_approval.py measures it in prod",
     ("PromotionWorkflowRole", "*"): "nothing is promoted from another environment",
     ("RecordsSenderRole", "firehose:PutRecordBatch"): "CloudWatch Logs takes either; here it is PutRecord",
 }

@@ -117,6 +117,10 @@ class AliasMoved(Refused):
     """Someone else moved the alias during this rollout: whose version is to serve is for a person to say."""
 
 
+class AuthorUnknown(Refused):
+    """Nobody can say who caused this model version, so nobody can say who may approve it."""
+
+
 class LedgerBroken(PerennialError):
     """A ledger record does not carry the hash of the one before it."""
 

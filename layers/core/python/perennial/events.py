@@ -15,6 +15,7 @@ MODEL_VERSION_REGISTERED = "Model Version Registered"
 ROLLOUT_PROMOTED = "Rollout Promoted"
 ROLLOUT_ROLLED_BACK = "Rollout Rolled Back"
 RETRAIN_DECLINED = "Retrain Declined"
+APPROVAL_REQUESTED = "Approval Requested"
 
 
 class Message(BaseModel):
@@ -115,6 +116,17 @@ class RolloutEnded(Message):
     as_of: datetime
 
 
+class ApprovalRequested(Message):
+    """A version waits for a person until `expires_at`; `authors` are the ARNs of who caused it, and may not approve."""
+
+    model: str
+    version: int
+    authors: list[str]
+    execution: str
+    expires_at: datetime
+    as_of: datetime
+
+
 class RetrainDeclined(Message):
     """The governor was asked for a training and decided against it."""
 
@@ -195,6 +207,31 @@ class RegisterOutput(Message):
     passed: bool
     sha256: str
     prefix: str
+
+
+# ---- approve
+
+
+class ApproveInput(Message):
+    """What a workflow asks: for a person's approval, or how it stands now that the waiting is over.
+
+    `execution` is its ARN, `token` the one that its task waits with (action `ask`).
+    """
+
+    action: Literal["ask", "expire"]
+    model: str
+    version: int
+    execution: str
+    token: str | None = None
+    as_of: datetime
+
+
+class ApproveOutput(Message):
+    """Whether the version may be deployed; None while that is for a person to say."""
+
+    model: str
+    version: int
+    approved: bool | None
 
 
 # ---- deploy

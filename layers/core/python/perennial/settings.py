@@ -76,10 +76,21 @@ class EvaluateSettings(CatalogSettings, LedgerSettings):
 
 
 class RegisterSettings(CatalogSettings, LedgerSettings):
-    """Stage register."""
+    """Stage register; with `approval_required`, a version that passed its gates still waits for a person."""
 
     data_bucket: str
     bus: str
+    approval_required: bool
+
+
+class ApproveSettings(LedgerSettings):
+    """Stage approve; a version waits `approval_days` for a person."""
+
+    approvals_table: str
+    bus: str
+    alerts_topic: str
+    promotion_workflow: str
+    approval_days: int
 
 
 class DeploySettings(LedgerSettings):

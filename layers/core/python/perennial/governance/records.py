@@ -22,6 +22,10 @@ Fact = Literal[
     "deployed",
     "rolled back",
     "failed",
+    "approval requested",
+    "approved",
+    "rejected",
+    "approval expired",
 ]
 FACTS: tuple[str, ...] = get_args(Fact)
 

@@ -13,11 +13,14 @@ from perennial.storage.objects import Objects
 def fetch(version: ModelVersion, objects: Objects, root: Path) -> Bundle:
     """Write the files of `version` below the empty folder `root`, and verify them.
 
-    Raises VersionRefused for a version that failed its gates, BundleInvalid when its files are not those it was
-    registered with.
+    Raises VersionRefused for a version that failed its gates or was not approved, BundleInvalid when its files are not
+    those it was registered with.
     """
     if version.state == "refused":
-        raise VersionRefused(f"model {version.model} version {version.version} failed its gates")
+        why = f"was rejected: {version.review.reason}" if version.review else "failed its gates"
+        raise VersionRefused(f"model {version.model} version {version.version} {why}")
+    if version.state == "unapproved":
+        raise VersionRefused(f"model {version.model} version {version.version} is not approved")
     root = root.resolve()
     for key in objects.list(version.prefix):
         path = (root / key.removeprefix(version.prefix)).resolve()

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
 
-State = Literal["registering", "registered", "refused", "deployed"]
+State = Literal["registering", "registered", "unapproved", "refused", "deployed"]
 
 Instant = Annotated[AwareDatetime, AfterValidator(lambda at: at.astimezone(UTC))]
 
@@ -53,13 +53,22 @@ class Carrier(_Entry):
     runtime: str | None = None
 
 
+class Review(_Entry):
+    """What a person made of a version that waited for approval; `expired` when nobody decided in time."""
+
+    verdict: Literal["approved", "rejected", "expired"]
+    by: str | None = None
+    reason: str
+    at: Instant
+
+
 class ModelVersion(_Entry):
     """An immutable model version; only its state and what Lambda made of it change.
 
     `registering`: numbered, its directory is being written (it is shown nowhere). `registered`: may be deployed.
-    `refused`: failed its gates, never deployable. `deployed`: the champion. `sha256` is the digest of manifest.json.
-    What it last ran as (Carrier) is known once it was published; its `lambda_version` only for as long as Lambda keeps
-    that one.
+    `unapproved`: may not, unless a person approves it. `refused`: by its gates or a person, never deployable.
+    `deployed`: the champion. `sha256` is the digest of manifest.json. What it last ran as (Carrier) is known once it
+    was published; its `lambda_version` only for as long as Lambda keeps that one.
     """
 
     model: str
@@ -72,6 +81,7 @@ class ModelVersion(_Entry):
     algorithm: str | None = None
     datasets: list[DatasetUse] = Field(default=[])
     promoted_from: Origin | None = None
+    review: Review | None = None
     lambda_version: str | None = None
     code_sha256: str | None = None
     layers: list[str] = Field(default=[])

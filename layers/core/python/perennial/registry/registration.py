@@ -36,8 +36,11 @@ class Workspace:
         return json.loads(self.files[name])
 
 
-def register(model: str, run: str, at: datetime, objects: Objects, registry: Registry) -> ModelVersion:
-    """The registered version of a run. One whose gates failed is registered as refused: kept, and never deployed.
+def register(
+    model: str, run: str, at: datetime, objects: Objects, registry: Registry, *, approval: bool = False
+) -> ModelVersion:
+    """The registered version of a run. One whose gates failed is registered as refused: kept, and never deployed;
+    with `approval`, one that passed is as yet unapproved.
 
     The manifest is written last and never again, so a directory with a manifest is whole. A repetition returns the
     version; after a crash it goes on where the first call ended, under the same number and time. Raises ObjectMissing
@@ -48,7 +51,7 @@ def register(model: str, run: str, at: datetime, objects: Objects, registry: Reg
         return known
     workspace = read_workspace(model, run, objects)
     claimed = registry.claim(model, run, at)
-    version = _described(claimed, workspace)
+    version = _described(claimed, workspace, approval)
     sealed = _seal(version, workspace, objects)
     version = version.model_copy(update={"sha256": hashlib.sha256(sealed).hexdigest()})
     registry.complete(version)
@@ -71,11 +74,12 @@ def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
     return workspace
 
 
-def _described(claimed: ModelVersion, workspace: Workspace) -> ModelVersion:
+def _described(claimed: ModelVersion, workspace: Workspace, approval: bool) -> ModelVersion:
     training, evaluation = workspace.json("training.json"), workspace.json("evaluation.json")
+    passed = "unapproved" if approval else "registered"
     return claimed.model_copy(
         update={
-            "state": "registered" if evaluation["passed"] else "refused",
+            "state": passed if evaluation["passed"] else "refused",
             "metrics": {name: float(metric["value"]) for name, metric in sorted(evaluation["metrics"].items())},
             "algorithm": training.get("algorithm"),
             "datasets": [DatasetUse.model_validate(one) for one in training["datasets"]],

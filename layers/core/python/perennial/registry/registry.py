@@ -8,7 +8,16 @@ from datetime import datetime
 from typing import Any
 
 from perennial.errors import ConditionFailed, StorageUnavailable, VersionUnknown
-from perennial.registry.models import Carrier, Champion, ModelVersion, model_pk, version_prefix, version_sk
+from perennial.registry.models import (
+    Carrier,
+    Champion,
+    ModelVersion,
+    Review,
+    State,
+    model_pk,
+    version_prefix,
+    version_sk,
+)
 from perennial.storage.items import ABSENT, Items
 
 CHAMPION = "ALIAS#champion"
@@ -92,6 +101,21 @@ class Registry:
         """The registered versions of a model, oldest first."""
         found = (ModelVersion.model_validate(item) for item in self.items.query(model_pk(model), "VERSION#"))
         return [version for version in found if version.state != "registering"]
+
+    def reviewed(self, model: str, version: int, state: State, review: Review) -> None:
+        """Note what became of a version that waits for approval; one that waits no more stays as it is."""
+        changes = {"state": state, "review": review.model_dump(mode="json", exclude_none=True)}
+        try:
+            self.items.update(
+                model_pk(model),
+                version_sk(version),
+                changes,
+                "#state = :unapproved",
+                {":unapproved": "unapproved"},
+                {"#state": "state"},
+            )
+        except ConditionFailed:
+            return
 
     def retired(self, model: str, version: int, lambda_version: str) -> None:
         """Note that this Lambda version is about to be deleted; what else is known of it stays.

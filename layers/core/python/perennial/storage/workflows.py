@@ -1,4 +1,4 @@
-"""Step Functions: starting an execution under a name of our own, and asking what became of it."""
+"""Step Functions: starting an execution under a name of our own, asking what became of it, answering one that waits."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from botocore.exceptions import ClientError
 from perennial.storage.translate import client, code_of, translated
 
 RUNNING = "RUNNING"
+
+# What Step Functions says of a token whose task succeeded, timed out, or ended with its execution.
+_OVER = ("TaskTimedOut", "TaskDoesNotExist", "InvalidToken")
 
 
 @dataclass(frozen=True)
@@ -50,13 +53,23 @@ def execution_status(arn: str) -> str | None:
     return status
 
 
+def resume(token: str, output: Mapping[str, Any]) -> bool:
+    """Let the task that waits with `token` succeed with `output`; False when it waits no longer.
+
+    https://docs.aws.amazon.com/step-functions/latest/apireference/API_SendTaskSuccess.html
+    """
+    with _unless(*_OVER) as over, translated("send task success"):
+        client("stepfunctions").send_task_success(taskToken=token, output=json.dumps(output, sort_keys=True))
+    return not over
+
+
 @contextmanager
-def _unless(code: str) -> Iterator[list[ClientError]]:
-    """Collect an error of this code instead of raising it."""
+def _unless(*codes: str) -> Iterator[list[ClientError]]:
+    """Collect an error of these codes instead of raising it."""
     met: list[ClientError] = []
     try:
         yield met
     except ClientError as error:
-        if code_of(error) != code:
+        if code_of(error) not in codes:
             raise
         met.append(error)

@@ -1,0 +1,118 @@
+"""Stage approve over HTTPS, for callers that IAM let in.
+
+    GET /approvals      POST /approvals/<model>/<version> {"decision": "approve" | "reject", "reason": "…"}
+    POST /promotions {"model": "…", "run": "…"}
+
+Who calls is what API Gateway verified, never what a body says. A promotion starts here, so that its author is known.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from perennial.approval.desk import Desk
+from perennial.approval.principal import caller
+from perennial.catalog.model import NAME
+from perennial.errors import StorageUnavailable
+from perennial.serving.envelope import Reply, error_reply, json_reply
+from perennial.serving.errors import RequestRefused
+from perennial.serving.strict_json import parse
+from perennial.storage.workflows import Workflow
+
+MAX_BODY = 16 * 1024
+
+Event = Mapping[str, Any]
+Name = Annotated[str, Field(pattern=NAME)]
+Asked = TypeVar("Asked", bound=BaseModel)
+
+
+class Decided(BaseModel):
+    """A decision, with its reason in up to 1,000 characters."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    decision: Literal["approve", "reject"]
+    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+
+
+class Which(BaseModel):
+    """A version, as the path names it."""
+
+    model: Name
+    version: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,7}$")]
+
+
+class Promotion(BaseModel):
+    """The workspace `staging/<run>/` of a version that another environment registered."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    model: Name
+    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
+
+
+@dataclass(frozen=True)
+class Door:
+    """Answers API Gateway's events. `promotion` is the workflow of that name."""
+
+    desk: Desk
+    promotion: Workflow
+
+    def handle(self, event: Event) -> Reply:
+        """The reply to one request; what the caller did wrong is a 4xx, never raised."""
+        context = event["requestContext"]
+        at = datetime.fromtimestamp(context["timeEpoch"] / 1000, UTC)
+        parts = str(event.get("rawPath", "")).strip("/").split("/")
+        try:
+            match (context["http"]["method"], *parts):
+                case ("GET", "approvals"):
+                    return json_reply(200, {"approvals": self.desk.waiting(at)})
+                case ("POST", "approvals", model, version):
+                    return self._decide(event, model, version, at)
+                case ("POST", "promotions"):
+                    return self._promote(event, at)
+            raise RequestRefused(f"there is nothing at /{'/'.join(parts)[:200]}", 404)
+        except RequestRefused as refused:
+            return error_reply(refused.status, str(refused))
+        except StorageUnavailable as error:
+            return error_reply(503, f"try again: {error}", {"retry-after": "1"})
+
+    def _decide(self, event: Event, model: str, version: str, at: datetime) -> Reply:
+        by = caller(event)
+        try:
+            which = Which(model=model, version=version)
+        except ValidationError as error:
+            raise RequestRefused(f"there is no version {version[:40]!r} of model {model[:100]!r}", 404) from error
+        asked = _body(event, Decided)
+        return json_reply(200, self.desk.decide(by, which.model, int(which.version), asked.decision, asked.reason, at))
+
+    def _promote(self, event: Event, at: datetime) -> Reply:
+        by, asked = caller(event), _body(event, Promotion)
+        self.desk.approvals.add_author(asked.model, asked.run, by)
+        name = f"{asked.run[:60]}-{int(at.timestamp())}"
+        self.promotion.start(name, {"model": asked.model, "run": asked.run})
+        return json_reply(200, {"execution": self.promotion.execution_arn(name), "author": by.arn})
+
+
+def _body(event: Event, kind: type[Asked]) -> Asked:
+    """The body as `kind`. Raises RequestRefused (400, 413)."""
+    text = event.get("body") or ""
+    if len(text) > MAX_BODY:
+        raise RequestRefused(f"the body is larger than {MAX_BODY:,} bytes", 413)
+    if event.get("isBase64Encoded"):
+        try:
+            text = base64.b64decode(text, validate=True).decode("utf-8")
+        except (binascii.Error, UnicodeDecodeError) as error:
+            raise RequestRefused("the body is not text in UTF-8") from error
+    try:
+        return kind.model_validate(parse(text))
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        raise RequestRefused(f"{'.'.join(map(str, found['loc'])) or 'the body'}: {found['msg']}") from error
