@@ -80,6 +80,16 @@ def put_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None
     _items(role, table, ["dynamodb:GetItem", "dynamodb:PutItem", "dynamodb:UpdateItem"], partitions)
 
 
+def replace_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None:
+    """Read and write whole items by key."""
+    _items(role, table, ["dynamodb:GetItem", "dynamodb:PutItem"], partitions)
+
+
+def change_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None:
+    """Read items by key, and change attributes of them."""
+    _items(role, table, ["dynamodb:GetItem", "dynamodb:UpdateItem"], partitions)
+
+
 def delete_items(role: iam.IRole, table: dynamodb.ITable, *partitions: str) -> None:
     """Delete items by key."""
     _items(role, table, ["dynamodb:DeleteItem"], partitions)

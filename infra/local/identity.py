@@ -11,11 +11,13 @@ import hashlib
 import re
 import secrets
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import timedelta
+from typing import Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
+from moto.iam.models import User
 from werkzeug import Request, Response
 
 from infra.local.context import Cloud, Principal
@@ -24,6 +26,7 @@ from infra.local.iam.calls import model
 from infra.local.iam.gate import denial, signer
 from infra.local.iam.need import Need
 from infra.local.iam.refusals import refusal
+from infra.local.patches import Patches
 
 SESSION_NAME = re.compile(r"[\w+=,.@-]{2,64}", re.ASCII)
 DURATION = 3600  # seconds
@@ -37,6 +40,8 @@ class IdentityService:
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
+        self._patches = Patches()
+        self._patches.replace(User, "__init__", _with_unique_id(User.__init__))
 
     def handle(self, request: Request) -> Response | None:
         """Answer what is signed for STS with a known key; everything else passes."""
@@ -52,7 +57,8 @@ class IdentityService:
         return self._assume(request, principal, form) if form.get("Action") == "AssumeRole" else None
 
     def stop(self) -> None:
-        """Nothing to end."""
+        """Put moto's own ids back."""
+        self._patches.undo()
 
     def _assume(self, request: Request, caller: Principal, form: Mapping[str, str]) -> Response:
         role, name = form.get("RoleArn", ""), form.get("RoleSessionName", "")
@@ -83,13 +89,23 @@ def user_id(cloud: Cloud, principal: Principal) -> str:
     """
     identity = cloud.authority.identity(principal.arn)
     # the developer has a key, but is no user that IAM here could delete
-    unique = identity.unique if identity else _of_user(principal.arn)
+    unique = identity.unique if identity else _of_user(principal.arn.encode())
     return f"{unique}:{principal.arn.rpartition('/')[2]}" if ":assumed-role/" in principal.arn else unique
 
 
-def _of_user(arn: str) -> str:
-    """An id of the form that IAM gives a user: the same for the same ARN."""
-    return "AIDA" + base64.b32encode(hashlib.sha256(arn.encode()).digest()).decode()[:17]
+def _of_user(seed: bytes) -> str:
+    """An id of the form that IAM gives a user."""
+    return "AIDA" + base64.b32encode(hashlib.sha256(seed).digest()).decode()[:17]
+
+
+def _with_unique_id(original: Callable[..., None]) -> Callable[..., None]:
+    """moto gives users an id of another form than roles; one made anew has another than the one before."""
+
+    def made(user: User, *args: Any, **kwargs: Any) -> None:
+        original(user, *args, **kwargs)
+        user.id = _of_user(secrets.token_bytes(32))
+
+    return made
 
 
 def _xml(values: Mapping[str, str]) -> str:

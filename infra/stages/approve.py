@@ -5,7 +5,7 @@ from __future__ import annotations
 from aws_cdk import Duration
 from constructs import Construct
 
-from infra.constructs.grants import MODELS, allow, find_items, put_items
+from infra.constructs.grants import MODELS, allow, change_items, find_items, replace_items
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.settings import ApproveSettings
@@ -32,9 +32,9 @@ class Approve(StageFunction):
             timeout=TIMEOUT,
         )
         memory = shared.memory
-        put_items(self.role, memory.approvals)
+        replace_items(self.role, memory.approvals)
         find_items(self.role, memory.approvals)
-        put_items(self.role, memory.registry, MODELS)
+        change_items(self.role, memory.registry, MODELS)
         shared.share_ledger(self.role)
         memory.bus.grant_put_events_to(self.role)
         allow(self.role, ["sns:Publish"], [memory.alerts.topic_arn])

@@ -11,7 +11,7 @@ from constructs import Construct
 
 from infra.constructs.shared import Shared
 from infra.stages import approve
-from infra.workflows.steps import LAMBDA_UNAVAILABLE, NOW, STORAGE_UNAVAILABLE, call, path
+from infra.workflows.steps import CALLING, NOW, call, path
 
 _ANSWER = "$.approval"
 _APPROVED = "approved"
@@ -55,8 +55,8 @@ class Approval:
             task_timeout=sfn.Timeout.duration(longest),
         )
         # asking again replaces the token; what was decided meanwhile is answered at once
-        LAMBDA_UNAVAILABLE.apply(task)
-        STORAGE_UNAVAILABLE.apply(task)
+        for patience in CALLING:
+            patience.apply(task)
         return task
 
     def _request(self, action: str) -> dict[str, Any]:

@@ -73,6 +73,9 @@ PROCESS_DIED = Patience(errors=errors.PROCESS_DIED, first=5, times=1, longest=5)
 # outlasts the splitting of a hot partition; a longer outage is for a person.
 STORAGE_UNAVAILABLE = Patience(errors=(errors.StorageUnavailable.__name__,), first=5, times=5, longest=80)
 
+# What every call of a stage is worth.
+CALLING = (LAMBDA_UNAVAILABLE, FUNCTION_ASLEEP, PROCESS_DIED, STORAGE_UNAVAILABLE)
+
 
 def call(
     scope: Construct,
@@ -102,10 +105,8 @@ def call(
         # longer than the function's, so that it is Lambda that says what happened
         task_timeout=sfn.Timeout.duration(timeout.plus(MARGIN)),
     )
-    LAMBDA_UNAVAILABLE.apply(task)
-    FUNCTION_ASLEEP.apply(task)
-    PROCESS_DIED.apply(task)
-    STORAGE_UNAVAILABLE.apply(task)
+    for patience in CALLING:
+        patience.apply(task)
     return task
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from functions.approve.handler import lambda_handler as approve_handler
 from functions.deploy.handler import lambda_handler as deploy_handler
 from functions.evaluate.handler import lambda_handler as evaluate_handler
 from functions.ingest.handler import lambda_handler as ingest_handler
@@ -92,9 +93,16 @@ def _called(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Handler
     return call
 
 
-INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY = (
+INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE = (
     _called(handler)
-    for handler in (ingest_handler, retrain_handler, evaluate_handler, register_handler, deploy_handler)
+    for handler in (
+        ingest_handler,
+        retrain_handler,
+        evaluate_handler,
+        register_handler,
+        deploy_handler,
+        approve_handler,
+    )
 )
 # the governor, as rules and schedules reach it
 HEAR = _called(retrain_handler)
@@ -323,6 +331,31 @@ def _lifecycle(place: Place, deliver: Deliver, given: dict[str, Any]) -> dict[st
     return answer
 
 
+# ---- approve
+
+EVENTS = Path(__file__).parents[2] / "events"
+
+
+def _unapproved(place: Place) -> None:
+    place.world.setenv(APPROVAL_REQUIRED="true")
+    leave(place.world.data, "r1")
+    register_handler({"model": MODEL, "run": "r1", "as_of": AT}, None)
+
+
+def _approve(decision: str | None) -> Callable[[Place, Deliver], list[Any]]:
+    """A workflow asks, a person decides (or nobody does), and the workflow asks how it stands."""
+
+    def when(place: Place, deliver: Deliver) -> list[Any]:
+        ask, decide, expire = (
+            json.loads((EVENTS / f"approve{name}.json").read_text()) for name in ("", "-decide", "-expire")
+        )
+        decide |= {"rawPath": f"/approvals/{MODEL}/1", "body": json.dumps({"decision": decision, "reason": "seen"})}
+        decisions = [decide] if decision else []
+        return [deliver(APPROVE, message) for message in (ask | {"version": 1}, *decisions, expire | {"version": 1})]
+
+    return when
+
+
 # ---- the ledger
 
 
@@ -374,5 +407,8 @@ SCENARIOS: dict[str, Scenario] = {
     "deploy: an old version goes": Scenario(_three_versions, lambda place, deliver: roll_out(MODEL, 3, deliver)),
     "deploy: smoke fails": Scenario(_spoiled("smoke"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: the alias fails": Scenario(_spoiled("alias"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
+    "approve: approved": Scenario(_unapproved, _approve("approve")),
+    "approve: rejected": Scenario(_unapproved, _approve("reject")),
+    "approve: expired": Scenario(_unapproved, _approve(None)),
     "loop": Scenario(_with_trips, _loop),
 }

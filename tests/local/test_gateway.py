@@ -539,6 +539,8 @@ def test_a_session_may_call_itself_as_it_likes_and_is_told_apart_all_the_same(ap
     assert told[0]["userId"] == told[0]["callerId"] == f"{role['RoleId']}:{forged}"
     assert told[1]["userArn"] == bob.arn
     assert told[1]["userId"] == iam.get_user(UserName=forged)["User"]["UserId"]
+    assert told[1]["userId"].startswith("AIDA")
+    assert told[0]["userId"].startswith("AROA")
     assert {one["accountId"] for one in told} == {"123456789012"}
 
 

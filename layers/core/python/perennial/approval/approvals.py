@@ -62,13 +62,13 @@ class Approvals:
         return [approval for approval in found if approval.state == "waiting"]
 
     def ask(self, asked: Approval) -> Approval:
-        """What stands after asking: `asked`, in place of one that waits or expired; or what was decided before."""
+        """`asked`, in place of one that waits, or expired for another execution; or what came of that one before."""
         try:
             self.items.put(
                 asked.to_item(),
-                "attribute_not_exists(pk) OR #state IN (:waiting, :expired)",
-                {":waiting": "waiting", ":expired": "expired"},
-                {"#state": "state"},
+                "attribute_not_exists(pk) OR #state = :waiting OR (#state = :expired AND #execution <> :execution)",
+                {":waiting": "waiting", ":expired": "expired", ":execution": asked.execution},
+                {"#state": "state", "#execution": "execution"},
             )
         except ConditionFailed:
             known = self.find(asked.model, asked.version)
