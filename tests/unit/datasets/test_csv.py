@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from perennial.catalog.contract import Column
+from perennial.datasets import csv_source
 from perennial.datasets.csv_source import BLOCK
+from perennial.datasets.refusal import Refusal
 from perennial.datasets.source import MAX_STRAY_ROWS, Limits
 from tests.unit.datasets.support import CORPORA, bad_rows, contract, csv_bytes, good_rows, sifted, texts
 
@@ -152,6 +157,62 @@ def test_inch_marks_are_no_open_quote(tmp_path: Path) -> None:
     result = sifted(tmp_path, "a.csv", b'a,b\n1,5" pipe\n2,3"\n3,"4 feet, 5"" tall"\n', texts("a", "b"))
 
     assert [row["b"] for row in good_rows(result)] == ['5" pipe', '3"', '4 feet, 5" tall']
+
+
+def test_a_long_value_beside_an_inch_mark_is_no_open_quote(tmp_path: Path) -> None:
+    long = "x" * 200_000
+
+    result = sifted(tmp_path, "a.csv", f'a,b\n1,5" pipe\n2,{long}\n'.encode(), texts("a", "b"))
+
+    assert result.refusal is None
+    assert [row["b"] for row in good_rows(result)] == ['5" pipe', long]
+    assert csv.field_size_limit() == 131_072
+
+
+class Slow(io.BytesIO):
+    """A file whose blocks take their time, and that knows whether it is being read."""
+
+    reading = closed_while_reading = False
+    reads = 0
+
+    def read(self, size: int | None = -1) -> bytes:
+        self.reading = True
+        self.reads += 1
+        time.sleep(0.02)
+        block = super().read(size)
+        self.reading = False
+        return block
+
+    def close(self) -> None:
+        self.closed_while_reading = self.reading
+        super().close()
+
+
+@pytest.mark.parametrize("case", ["too many rows", "too many strays", "too many bytes", "nobody reads on"])
+def test_nobody_reads_a_file_that_is_refused(case: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Arrow reads ahead in a thread: one that still does when the process ends, or the file is closed, ends it."""
+    body = b"a,b\n" + b"1,2\n" * 100 + (b"x\n" if case == "too many strays" else b"1,2\n") * 4_000_000
+    (tmp_path / "a.csv").write_bytes(body[:100])
+    slow = Slow(body)
+    monkeypatch.setattr(csv_source, "BLOCK", 200_000)
+    monkeypatch.setattr(csv_source, "read_header", lambda _: ["a", "b"])
+    monkeypatch.setattr(csv_source, "open_bytes", lambda _: slow)
+    limits = Limits(rows=100 if case == "too many rows" else 10**9)
+    if case == "too many bytes":
+        limits = Limits(text_bytes=1_000_000)
+    source = csv_source.open_csv(tmp_path / "a.csv", texts("a", "b"), limits)
+
+    if case == "nobody reads on":
+        next(source.batches)
+        source.batches.close()  # type: ignore[attr-defined]
+    else:
+        with pytest.raises(Refusal):
+            list(source.batches)
+
+    assert (slow.closed, slow.closed_while_reading) == (True, False)
+    reads = slow.reads
+    time.sleep(0.1)
+    assert slow.reads == reads
 
 
 REFUSED: dict[str, tuple[bytes, str, str]] = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.datasets import uniqueness
-from perennial.datasets.duplicates import RowNumbers, without_duplicates
+from perennial.datasets.duplicates import Repeated, RowNumbers, without_duplicates
 from perennial.datasets.parts import Parts
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.uniqueness import Keys, hash_rows
@@ -60,7 +61,8 @@ def found(folder: Path, rows: list[Row], keys: tuple[tuple[str, ...], ...], size
         tracked.add(batch)
         written.write(batch)
     written.close()
-    kept, repeated = without_duplicates(written, tracked, numbers, folder / "b")
+    repeated: list[Repeated] = []
+    kept = without_duplicates(written, tracked, numbers, folder / "b", repeated.append)
     return [number for _, places, _ in repeated for number in places.tolist()], kept
 
 
@@ -89,6 +91,35 @@ def test_too_many_suspects_refuse_the_file(tmp_path: Path, monkeypatch: pytest.M
 
     with pytest.raises(Refusal, match="share a key"):
         found(tmp_path, [(1, "x", 0.0, True)] * 4, (("i",),), 10)
+
+
+def test_rows_that_are_too_many_to_remember_refuse_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uniqueness, "MAX_BYTES", 100 * (9 * 2 + 16))
+    rows: list[Row] = [(n, str(n), 0.0, True) for n in range(101)]
+    keys = (("i",), ("i", "s"))
+
+    assert found(tmp_path / "few", rows[:100], keys, 7)[0] == []
+    with pytest.raises(Refusal, match="more than 100 rows are too many to tell whether unique: i; i, s"):
+        found(tmp_path / "many", rows, keys, 7)
+
+
+@pytest.mark.parametrize("keys", [(("i",),), (("i",), ("f",))])
+@pytest.mark.parametrize("nulls", [0, 1])
+def test_hashes_cost_what_the_limit_counts_on(keys: Any, nulls: int) -> None:
+    count, size = 1_000_000, 50_000
+    tracemalloc.start()
+    tracked = Keys(keys)
+    for start in range(0, count, size):
+        numbers = np.arange(start, start + size)
+        arrays = [pa.array([None] * nulls + numbers[nulls:].tolist(), kind) for kind in (pa.int64(), pa.float64())]
+        tracked.add(pa.RecordBatch.from_arrays(arrays, names=["i", "f"]))
+        del arrays
+    tracemalloc.reset_peak()
+    assert len(tracked.suspects()) == 0
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert peak < count * (9 * len(keys) + 16) * 1.1
 
 
 @given(st.lists(st.text(max_size=6)), st.integers(0, 3))

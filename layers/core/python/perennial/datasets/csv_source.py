@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import threading
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,29 +23,65 @@ from perennial.datasets.source import MAX_STRAY_ROWS, Limits, RawBatch, Source, 
 # Also the longest line. Larger blocks save no time (measured: 4 and 16 MiB are alike), smaller ones do not save memory.
 BLOCK = 4 * 1024 * 1024
 _HEAD = 256 * 1024
+# Only a disk that hangs takes so long for one block
+_LONGEST_READ_S = 5
 _BOM = codecs.BOM_UTF8
 
 
 class Watched(io.RawIOBase):
-    """A stream that counts what passes: bytes (a zip bomb ends here), line ends, quotes."""
+    """A stream that counts what passes: bytes (a zip bomb ends here), line ends, quotes.
+
+    What goes wrong ends the stream, and `check` tells it: an exception raised in a thread of Arrow's would be let go of
+    there, which ends the process when that happens while Python shuts down.
+    """
 
     def __init__(self, inner: Any, limit: int) -> None:
         self._inner = inner
         self._limit = limit
+        self._refusal: Refusal | None = None
+        self._ended = False
+        self._returned = threading.Event()
+        self._returned.set()
         self.bytes = self.lines = self.quotes = 0
         self.last = b""
 
     def read(self, size: int = -1) -> bytes:
-        """At most `size` bytes. Raises Refusal once more than the limit have passed, OSError for a broken gzip."""
-        block: bytes = self._inner.read(size)
+        """At most `size` bytes; none any more once more than the limit have passed, or the gzip stream is broken."""
+        if self._ended or self._refusal:
+            return b""
+        try:
+            block: bytes = self._inner.read(size)
+        except (OSError, pa.ArrowInvalid) as error:
+            self._refusal = broken(error)
+            return b""
         if block:
             self.bytes += len(block)
             self.lines += block.count(b"\n")
             self.quotes += block.count(b'"')
             self.last = block[-1:]
         if self.bytes > self._limit:
-            raise Refusal("tooLarge", f"more than {self._limit:,} bytes when decompressed")
+            self._refusal = Refusal("tooLarge", f"more than {self._limit:,} bytes when decompressed")
+            return b""
         return block
+
+    def check(self) -> None:
+        """Raises Refusal for what ended the stream before its end."""
+        if self._refusal:
+            raise self._refusal
+
+    def lend(self) -> io.RawIOBase:
+        """This stream for a reader that reads ahead in threads of its own; `close` waits until it is let go of."""
+        lent = _Lent(self)
+        self._returned.clear()
+        weakref.finalize(lent, self._returned.set).atexit = False
+        return lent
+
+    def close(self) -> None:
+        """Close the file, once nobody reads it: closing it under a thread that reads it is a segmentation fault."""
+        self._ended = True
+        if not self.closed and self._returned.wait(_LONGEST_READ_S):
+            self._inner.close()
+        super().close()
 
     def readinto(self, buffer: Any) -> int:
         """For readers of Python's own."""
@@ -53,6 +91,19 @@ class Watched(io.RawIOBase):
 
     def readable(self) -> bool:
         """It can be read."""
+        return True
+
+
+class _Lent(io.RawIOBase):
+    """What Arrow holds of a Watched, and nobody else: when it goes, Arrow has ended reading."""
+
+    def __init__(self, watched: Watched) -> None:
+        self._watched = watched
+
+    def read(self, size: int = -1) -> bytes:
+        return self._watched.read(size)
+
+    def readable(self) -> bool:
         return True
 
 
@@ -126,13 +177,16 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source, hea
     done = 0
     try:
         for batch in _reader(watched, contract, stray, len(header)):
+            watched.check()
             numbers = _numbers(done, batch.num_rows, skipped)
             if batch.num_rows:
                 done = int(numbers[-1])
             if done > limits.rows:
                 raise Refusal("tooLarge", f"more than {limits.rows:,} rows")
             yield RawBatch(batch.columns, numbers)
+        watched.check()
     except (pa.ArrowInvalid, OSError, UnicodeDecodeError) as error:
+        watched.check()
         source.check_strays()
         raise broken(error) from error
     finally:
@@ -143,7 +197,8 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source, hea
 def _reader(watched: Watched, contract: Contract, stray: Any, width: int) -> Any:
     names = [column.name for column in contract.columns]
     return pc.open_csv(
-        watched,
+        # in no variable: the traceback of an error would hold it
+        watched.lend(),
         # one thread: rows keep their numbers, and Lambda has one vCPU
         read_options=pc.ReadOptions(use_threads=False, block_size=BLOCK),
         parse_options=pc.ParseOptions(
@@ -187,6 +242,8 @@ def _check_quotes(path: Path) -> None:
     An odd number of quotes may also be inch marks inside plain values, which are fine: so this slower look (Python's
     strict reader) is taken only then.
     """
+    # a value may be as long as a line; a quote that is never closed soon makes a longer one
+    usual = csv.field_size_limit(BLOCK)
     stream = io.TextIOWrapper(io.BufferedReader(Watched(open_bytes(path), 2**62)), "utf-8-sig", newline="")
     with stream:
         rows = csv.reader(stream, strict=True)
@@ -195,3 +252,5 @@ def _check_quotes(path: Path) -> None:
                 pass
         except csv.Error as error:
             raise Refusal("unreadable", f"a quote is never closed, near line {rows.line_num}: {error}") from error
+        finally:
+            csv.field_size_limit(usual)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -45,31 +46,29 @@ class RowNumbers:
 
 
 def without_duplicates(
-    written: Parts, keys: Keys, numbers: RowNumbers, directory: Path
-) -> tuple[Parts, list[Repeated]]:
-    """`written` without rows whose key an earlier row has, and those rows. Raises Refusal when they are too many.
+    written: Parts, keys: Keys, numbers: RowNumbers, directory: Path, reject: Callable[[Repeated], None]
+) -> Parts:
+    """`written` without rows whose key an earlier row has; `reject` takes those. Raises Refusal for too many.
 
     Without duplicates, `written` itself; else the rows are written again, into `directory`.
     """
     suspects = keys.suspects()
     if not len(suspects):
-        return written, []
+        return written
     doubled, found = _confirm(written, keys, suspects)
     if not len(doubled):
-        return written, []
-    kept, repeated, start = Parts(directory, written.schema), [], 0
+        return written
+    kept, start = Parts(directory, written.schema), 0
     for batch in written.read():
         inside = doubled[(doubled >= start) & (doubled < start + batch.num_rows)]
         mask = np.ones(batch.num_rows, dtype=np.bool_)
         mask[inside - start] = False
         kept.write(batch.filter(pa.array(mask)))
         if len(inside):
-            repeated.append(
-                (batch.filter(pa.array(~mask)), numbers.of(inside), [found[row] for row in inside.tolist()])
-            )
+            reject((batch.filter(pa.array(~mask)), numbers.of(inside), [found[row] for row in inside.tolist()]))
         start += batch.num_rows
     kept.close()
-    return kept, repeated
+    return kept
 
 
 def _confirm(written: Parts, keys: Keys, suspects: Positions) -> tuple[Positions, dict[int, tuple[str, ...]]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,15 @@ import numpy as np
 import pyarrow as pa
 
 from perennial.catalog.contract import Contract
-from perennial.datasets.csv_source import BLOCK, Watched, broken, open_bytes
+from perennial.datasets.csv_source import BLOCK, Watched, open_bytes
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.source import Limits, RawBatch, Source
 
+# A batch ends at the first of these: rows, values (those of absent keys too), bytes of lines
 BATCH_ROWS = 16_384
+BATCH_VALUES = 1_048_576
+BATCH_BYTES = 16 * 1024 * 1024
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def open_json(path: Path, contract: Contract, limits: Limits) -> Source:
@@ -28,9 +33,10 @@ def open_json(path: Path, contract: Contract, limits: Limits) -> Source:
 def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> Iterator[RawBatch]:
     names = [column.name for column in contract.columns]
     watched = Watched(open_bytes(path), limits.text_bytes)
-    rows: list[dict[str, str | None]] = []
+    most = max(1, min(BATCH_ROWS, BATCH_VALUES // len(names)))
+    rows: list[list[str | None]] = []
     numbers: list[int] = []
-    number, line = 0, b""
+    number, size, line = 0, 0, b""
     try:
         for line in lines_of(watched):
             if not line.strip():
@@ -39,14 +45,13 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> 
             try:
                 rows.append(_row(line, names, contract.ignore_extra))
                 numbers.append(number)
+                size += len(line)
             except (ValueError, RecursionError) as error:
                 source.stray(number, "json", f"{error}: {line[:200].decode('utf-8', 'replace')}")
                 source.check_strays()
-            if len(rows) >= BATCH_ROWS:
-                yield _batch(rows, numbers, names)
-                rows, numbers = [], []
-    except OSError as error:
-        raise broken(error) from error
+            if len(rows) >= most or size >= BATCH_BYTES:
+                yield _batch(rows, numbers)
+                rows, numbers, size = [], [], 0
     finally:
         watched.close()
     if source.strays and source.strays[-1].row == number and not line.endswith(b"\n"):
@@ -54,7 +59,7 @@ def _batches(path: Path, contract: Contract, limits: Limits, source: Source) -> 
     if watched.lines + (not line.endswith(b"\n")) == number:
         source.line_of_first = 1
     if rows:
-        yield _batch(rows, numbers, names)
+        yield _batch(rows, numbers)
 
 
 def lines_of(watched: Watched) -> Iterator[bytes]:
@@ -66,11 +71,12 @@ def lines_of(watched: Watched) -> Iterator[bytes]:
             raise Refusal("unreadable", f"a line is longer than {BLOCK:,} bytes")
         for line in lines:
             yield line + b"\n"
+    watched.check()
     if rest:
         yield rest
 
 
-def _row(line: bytes, names: list[str], ignore_extra: bool) -> dict[str, str | None]:
+def _row(line: bytes, names: list[str], ignore_extra: bool) -> list[str | None]:
     try:
         text = line.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -78,10 +84,10 @@ def _row(line: bytes, names: list[str], ignore_extra: bool) -> dict[str, str | N
     found = json.loads(text, parse_int=str, parse_float=str, parse_constant=_refuse, object_pairs_hook=_pairs)
     if not isinstance(found, dict):
         raise ValueError("no JSON object")  # noqa: TRY004 - the value is wrong, not the program
-    extra = [name for name in found if name not in names]
-    if extra and not ignore_extra:
-        raise ValueError(f"unexpected key {extra[0][:100]!r}")
-    return {name: _text(name, found.get(name)) for name in names}
+    row = [_text(name, found.pop(name, None)) for name in names]
+    if found and not ignore_extra:
+        raise ValueError(f"unexpected key {next(iter(found))[:100]!r}")
+    return row
 
 
 def _pairs(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -97,7 +103,7 @@ def _refuse(name: str) -> Any:
 
 def _text(name: str, value: Any) -> str | None:
     if value is None or isinstance(value, str):
-        if value is not None and any("\ud800" <= character <= "\udfff" for character in value):
+        if value is not None and _HALF_PAIR.search(value):
             raise ValueError(f"{name}: half of a surrogate pair")
         return value
     if isinstance(value, bool):
@@ -105,6 +111,6 @@ def _text(name: str, value: Any) -> str | None:
     raise ValueError(f"{name}: an object or array is no value")
 
 
-def _batch(rows: list[dict[str, str | None]], numbers: list[int], names: list[str]) -> RawBatch:
-    columns = [pa.array([row[name] for row in rows], pa.string()) for name in names]
+def _batch(rows: list[list[str | None]], numbers: list[int]) -> RawBatch:
+    columns = [pa.array(values, pa.string()) for values in zip(*rows, strict=True)]
     return RawBatch(columns, np.array(numbers, dtype=np.int64))

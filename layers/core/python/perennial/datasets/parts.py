@@ -121,7 +121,10 @@ class Parts:
     def read(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows written (after close), in order."""
         for path in self.paths:
-            yield from pq.ParquetFile(path).iter_batches(batch_size=GROUP_ROWS, columns=columns, use_threads=False)
+            with pq.ParquetFile(path, pre_buffer=False) as file:
+                # group by group: a batch across groups could be larger than any that was written
+                for group in range(file.num_row_groups):
+                    yield from file.iter_batches(GROUP_ROWS, [group], columns, use_threads=False)
 
     def _flush(self) -> None:
         if not self._buffer:

@@ -17,7 +17,7 @@ from perennial.catalog.contract import Contract
 from perennial.datasets.arrays import Mask
 from perennial.datasets.checks import Violation, check, either, offending
 from perennial.datasets.convert import arrow_schema, convert
-from perennial.datasets.duplicates import RowNumbers, without_duplicates
+from perennial.datasets.duplicates import Repeated, RowNumbers, without_duplicates
 from perennial.datasets.parts import Part, Parts
 from perennial.datasets.profile import count_days, profile
 from perennial.datasets.refusal import Refusal
@@ -139,20 +139,21 @@ class _Sifter:
         self.rejects.add(taken, batch.numbers[places], reasons)
         return bad
 
+    def _reject_repeated(self, repeated: Repeated) -> None:
+        batch, numbers, keys = repeated
+        for number, key in zip(numbers.tolist(), keys, strict=True):
+            self.findings.add(number, ", ".join(key), "duplicateValues", None)
+        self.rejects.add(batch.columns, numbers, [f"{', '.join(key)}: duplicateValues" for key in keys])
+        if self.contract.event_time:
+            gone: Counter[int] = Counter()
+            count_days(gone, batch.column(self.contract.event_time))
+            self.days.subtract(gone)
+
     def judge(self) -> None:
         """Rules on all rows together. Raises Refusal."""
         self.parts.close()
-        kept, repeated = without_duplicates(self.parts, self.keys, self.numbers, self.directory / "unique")
-        self.parts = kept
-        for batch, numbers, keys in repeated:
-            names = [f"{', '.join(key)}: duplicateValues" for key in keys]
-            for number, key in zip(numbers.tolist(), keys, strict=True):
-                self.findings.add(number, ", ".join(key), "duplicateValues", None)
-            self.rejects.add(batch.columns, numbers, names)
-            if self.contract.event_time:
-                gone: Counter[int] = Counter()
-                count_days(gone, batch.column(self.contract.event_time))
-                self.days.subtract(gone)
+        folder = self.directory / "unique"
+        self.parts = without_duplicates(self.parts, self.keys, self.numbers, folder, self._reject_repeated)
         rows = self.parts.rows + self.rejects.rows
         if rows == 0:
             raise Refusal("empty", "the file has no rows")

@@ -23,6 +23,8 @@ Hashes = npt.NDArray[np.uint64]
 
 # What exact comparison keeps costs about 100 bytes a key
 MAX_SUSPECTS = 2_000_000
+# What the hashes of all rows may cost
+MAX_BYTES = 768 * 1024 * 1024
 
 _SEED = np.uint64(0x9E3779B97F4A7C15)
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
@@ -37,12 +39,20 @@ class Keys:
     _hashes: list[list[Hashes]] = field(default_factory=list)
     _nulls: list[list[npt.NDArray[np.bool_] | None]] = field(default_factory=list)
 
+    rows: int = 0
+
     def __post_init__(self) -> None:
         self._hashes = [[] for _ in self.keys]
         self._nulls = [[] for _ in self.keys]
 
     def add(self, batch: pa.RecordBatch) -> None:
-        """Take in the accepted rows of one batch."""
+        """Take in the accepted rows of one batch. Raises Refusal when there are too many to remember."""
+        self.rows += batch.num_rows
+        # a hash and a null flag for each key, and the hashes of one key twice more while they are sorted
+        most = MAX_BYTES // (9 * len(self.keys) + 16)
+        if self.keys and self.rows > most:
+            what = "; ".join(", ".join(key) for key in self.keys)
+            raise Refusal("tooLarge", f"more than {most:,} rows are too many to tell whether unique: {what}")
         for position, key in enumerate(self.keys):
             columns = [batch.column(name) for name in key]
             self._hashes[position].append(hash_rows(columns))
@@ -51,12 +61,13 @@ class Keys:
     def suspects(self) -> npt.NDArray[np.int64]:
         """Positions of the rows whose key may have occurred before or may occur again, ascending.
 
-        Raises Refusal when they are too many to compare.
+        Raises Refusal when they are too many to compare. Forgets the hashes: it can be asked once.
         """
-        found = [_repeated(*parts) for parts in zip(self._hashes, self._nulls, strict=True)]
+        found = []
+        while self._hashes:
+            found.append(_repeated(self._hashes.pop(), self._nulls.pop()))
         every = np.unique(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
-        if len(every) > MAX_SUSPECTS:
-            raise Refusal("duplicateValues", f"more than {MAX_SUSPECTS:,} rows share a key with another")
+        _check_count(len(every))
         return every.astype(np.int64)
 
 
@@ -145,20 +156,36 @@ def _with_null(columns: list[pa.Array]) -> npt.NDArray[np.bool_] | None:
 def _repeated(parts: list[Hashes], nulls: list[npt.NDArray[np.bool_] | None]) -> npt.NDArray[np.int64]:
     if not parts:
         return np.zeros(0, dtype=np.int64)
-    hashes = np.concatenate(parts)
-    rows: npt.NDArray[np.int64] | None = None
-    if any(mask is not None for mask in nulls):
-        present = np.concatenate(
-            [np.ones(len(p), dtype=np.bool_) if m is None else ~m for p, m in zip(parts, nulls, strict=True)]
-        )
-        rows = np.flatnonzero(present)
-        hashes = hashes[rows]
-    ordered = np.sort(hashes)
-    twice = ordered[1:][ordered[1:] == ordered[:-1]]
+    present = [part if null is None else part[~null] for part, null in zip(parts, nulls, strict=True)]
+    ordered = np.concatenate(present)
+    ordered.sort()
+    again = ordered[1:][ordered[1:] == ordered[:-1]]
+    twice = np.unique(again)
+    _check_count(len(again) + len(twice))
+    del ordered, present
+    found: list[npt.NDArray[np.int64]] = []
+    start = 0
+    for part, null in zip(parts, nulls, strict=True):
+        inside = _among(part, twice)
+        if null is not None:
+            inside &= ~null
+        found.append(np.flatnonzero(inside) + start)
+        start += len(part)
+    return np.concatenate(found)
+
+
+def _among(hashes: Hashes, twice: Hashes) -> npt.NDArray[np.bool_]:
+    """Which hashes are among `twice` (ascending)."""
     if not len(twice):
-        return np.zeros(0, dtype=np.int64)
-    found = np.flatnonzero(np.isin(hashes, twice))
-    return found if rows is None else rows[found]
+        return np.zeros(len(hashes), dtype=np.bool_)
+    places = np.searchsorted(twice, hashes)
+    inside: npt.NDArray[np.bool_] = twice[np.minimum(places, len(twice) - 1)] == hashes
+    return inside
+
+
+def _check_count(suspects: int) -> None:
+    if suspects > MAX_SUSPECTS:
+        raise Refusal("duplicateValues", f"more than {MAX_SUSPECTS:,} rows share a key with another")
 
 
 def _digests(batch: pa.RecordBatch, key: tuple[str, ...]) -> Iterable[bytes | None]:

@@ -48,7 +48,7 @@ def write_holdout(columns: Mapping[str, Array], label: Array, time: Array | None
 
 def read_holdout(body: bytes) -> Holdout:
     """The rows in the file's bytes."""
-    table = pq.ParquetFile(pa.BufferReader(body)).read()
+    table = pq.ParquetFile(pa.BufferReader(body), pre_buffer=False).read()
     columns = {name: _values(table.column(name)) for name in table.column_names if name not in {LABEL, DAY, TIME}}
     day = table.column(DAY)
     days = None if day.null_count else day.to_numpy().astype("datetime64[D]")

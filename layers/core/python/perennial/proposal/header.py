@@ -66,7 +66,7 @@ def _parquet_names(path: Path) -> list[str]:
 
 def _json_names(path: Path, limits: Limits) -> list[str]:
     """Every key of every row, in the order in which they first occur."""
-    from perennial.datasets.csv_source import Watched, broken, open_bytes
+    from perennial.datasets.csv_source import Watched, open_bytes
     from perennial.datasets.json_source import lines_of
 
     found: dict[str, None] = {}
@@ -76,8 +76,6 @@ def _json_names(path: Path, limits: Limits) -> list[str]:
             found.update(dict.fromkeys(_keys(line)))
             if len(found) > MAX_COLUMNS:
                 break
-    except OSError as error:
-        raise broken(error) from error
     finally:
         watched.close()
     if not found:

@@ -72,7 +72,7 @@ def _read_version(
     tables: list[pa.Table] = []
     digest: ContentDigest | None = None
     for key in version.files:
-        file = pq.ParquetFile(pa.BufferReader(objects.get(key)))
+        file = pq.ParquetFile(pa.BufferReader(objects.get(key)), pre_buffer=False)
         missing = sorted(set(columns) - set(file.schema_arrow.names))
         if missing:
             raise TrainingDataInvalid(f"version {version.version} ({key}) has no column {missing[0]!r}")
