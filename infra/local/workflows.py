@@ -123,6 +123,8 @@ class Workflows:
 
     def _backend(self) -> None:
         own = StepFunctionsParserBackend
+        # a test may have other accounts in this process, which are none of this cloud
+        account = self._cloud.account
         patches, starting, roles = self._patches, self._starting, Roles(self._cloud)
         start, create, update = own.start_execution, own.create_state_machine, own.update_state_machine
 
@@ -136,7 +138,8 @@ class Workflows:
 
         def create_state_machine(self: Any, name: str, definition: str, roleArn: str, **rest: Any) -> Any:  # noqa: N803 - moto's name
             _check_definition(definition)
-            roles.check(roleArn, definition, rest.get("loggingConfiguration"))
+            if self.account_id == account:
+                roles.check(roleArn, definition, rest.get("loggingConfiguration"))
             with starting:
                 machine = create(self, name=name, definition=definition, roleArn=roleArn, **rest)
                 if machine.definition != definition:
@@ -156,7 +159,8 @@ class Workflows:
                 _check_definition(definition)
             machine = self.describe_state_machine(arn)
             logging = logging_configuration or machine.loggingConfiguration
-            roles.check(role_arn or machine.roleArn, definition or machine.definition, logging)
+            if self.account_id == account:
+                roles.check(role_arn or machine.roleArn, definition or machine.definition, logging)
             return update(self, arn, definition, role_arn, logging_configuration, *rest, **more)
 
         patches.replace(own, "start_execution", start_execution)
