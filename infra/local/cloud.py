@@ -28,7 +28,7 @@ from infra.local.front import Front, forget_moto, prepare_moto
 from infra.local.gateway import Gateway
 from infra.local.iam.gate import Gate
 from infra.local.identity import IdentityService
-from infra.local.lambdas import LambdaService
+from infra.local.lambdas.service import LambdaService
 from infra.local.provision import Provisioner, ProvisionError
 from infra.local.schedules import SchedulerService
 from infra.local.server import PortTaken, Server

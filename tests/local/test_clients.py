@@ -211,7 +211,8 @@ def test_tritonclient_gets_the_same_in_binary_and_in_json(triton: InferenceServe
         assert result.as_numpy("prediction").shape[0] == 2
     assert found[True].shape == (2, 2)
     np.testing.assert_allclose(found[True].sum(axis=1), 1)
-    np.testing.assert_array_equal(found[True], found[False])
+    # JSON has the nine digits that name a float32
+    np.testing.assert_array_equal(found[True].astype(np.float32), found[False].astype(np.float32))
 
 
 @pytest.mark.parametrize("binary", [True, False])
@@ -323,4 +324,6 @@ def runbook_commands() -> list[str]:
 
 @pytest.mark.parametrize("line", runbook_commands())
 def test_a_command_of_the_runbook_works(served: Shop, line: str) -> None:
+    if line.startswith("aws sqs") and "aws-cli/1." in aws(served, "--version"):
+        pytest.skip("version 1 of the AWS command line asks SQS on AWS, whatever AWS_ENDPOINT_URL says")
     as_typed(served, line)
