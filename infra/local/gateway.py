@@ -1,6 +1,6 @@
 """HTTP APIs of API Gateway on 127.0.0.1:<api_port>, from the records that apigatewayv2 calls have left in moto.
 
-A request goes to the API whose id is the first label of its Host, or else to the first API there is; its route is
+A request goes to the API whose id is the first label of its Host, or else to the API made last; its route is
 chosen, its signature verified (AuthorizationType AWS_IAM), its function invoked through the Lambda API. Source:
 https://docs.aws.amazon.com/apigateway/latest/developerguide/http-api-develop.html and …/http-api-quotas.html
 """
@@ -86,7 +86,7 @@ class Gateway:
 
     @property
     def url(self) -> str:
-        """Where the (first) API answers."""
+        """Where the API answers."""
         return f"http://127.0.0.1:{self._cloud.api_port}"
 
     def answer(self, request: HttpRequest) -> Reply:
@@ -161,7 +161,7 @@ class Gateway:
     def _api(self, request: HttpRequest) -> Api | None:
         apis = apigatewayv2_backends[self._cloud.account][self._cloud.region].apis
         host = (request.values("host") or [""])[0]
-        return apis.get(host.partition(".")[0]) or next(iter(apis.values()), None)
+        return apis.get(host.partition(".")[0]) or next(reversed(apis.values()), None)
 
     def _authorised(self, route: Route, api_id: str, stage: str, path: str, request: HttpRequest) -> Principal | None:
         """Who calls, on a route that wants to know; raises Refused."""

@@ -67,9 +67,7 @@ def test_a_wrong_word_shows_how_perennial_is_used(
 
 def test_no_verb_loads_the_local_cloud() -> None:
     """It takes seconds, and reads the caller's AWS settings as it loads."""
-    program = (
-        "import scripts.cli.main, sys; print([name for name in ('moto', 'sklearn') if name in sys.modules])"
-    )
+    program = "import scripts.cli.main, sys; print([name for name in ('moto', 'sklearn') if name in sys.modules])"
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "AWS_PROFILE": "of-somebody-else"}
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.strip() == "[]"
