@@ -158,10 +158,10 @@ def new_shop(workdir: Path) -> Shop:
 
 
 def eventually(what: Callable[[], Any], *, seconds: float = 300) -> Any:
-    """What `what` gives once it gives something. Lambda tries an event again after one minute and then two, so that a
-    start that failed on a busy machine shows only after that.
+    """The first true answer of `what`, asked every half second.
+
+    Lambda tries an event again after one minute and then two: what comes by an event may take so long.
     """
-    """The first true answer of `what`, asked every half second."""
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, "it did not happen in time"
