@@ -61,7 +61,7 @@ class Deployment:
 
     def client(self, service: str) -> Any:
         """A boto3 client from the ordinary credential chain, or of the profile."""
-        session: Any = boto3.Session(profile_name=self.profile) if self.profile else boto3
+        session: Any = boto3.Session(profile_name=self.profile)
         return session.client(service)
 
     @cached_property

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 import threading
 from collections.abc import Iterable
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -42,6 +43,11 @@ class SigningProxy(ThreadingHTTPServer):
         self._lock = threading.Lock()
         self._pool = urllib3.PoolManager(maxsize=32, retries=False, timeout=LONGEST)
         super().__init__(("127.0.0.1", port), _Handler)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that hangs up is no error of the proxy's."""
+        if not isinstance(sys.exc_info()[1], ConnectionError):
+            super().handle_error(request, client_address)
 
     def forward(
         self, method: str, target: str, headers: Iterable[tuple[str, str]], body: bytes

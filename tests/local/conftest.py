@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+import boto3
 import psutil
 import pytest
 
 from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud
+from perennial.storage import translate
 from tests.local.principals import standing_roles
 from tests.local.shop import Shop, eventually, free_port, new_shop, orders, write_catalog
 
@@ -52,6 +54,19 @@ def served_deployment(shop_deployment: Shop) -> Shop:
     eventually(lambda: [one for one in shop_deployment.lifecycles() if one["status"] != "RUNNING"])
     assert [one["status"] for one in shop_deployment.lifecycles()] == ["SUCCEEDED"]
     return shop_deployment
+
+
+@pytest.fixture(scope="module", autouse=True)
+def fresh_clients() -> Iterator[None]:
+    """No client of this process keeps the keys of the cloud that another module's tests spoke to."""
+    _forget_clients()
+    yield
+    _forget_clients()
+
+
+def _forget_clients() -> None:
+    boto3.DEFAULT_SESSION = None
+    translate.client.cache_clear()
 
 
 @pytest.fixture(scope="module")
