@@ -11,7 +11,7 @@ from typing import Any
 import psutil
 import pytest
 
-from tests.local.shop import free_port
+from scripts.cli.local import free_port
 
 ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]

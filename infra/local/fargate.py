@@ -17,10 +17,11 @@ from infra.local import aws_json
 from infra.local.aws_json import ApiError
 from infra.local.context import Cloud
 from infra.local.fargate_roles import TASKS
-from infra.local.fargate_task import Container, Machinery, Task, identifier
+from infra.local.fargate_task import Container, Task, identifier
 from infra.local.lambdas.logs import LogWriter
 from infra.local.lambdas.metrics import Metrics
 from infra.local.lambdas.pipes import Pump
+from infra.local.lambdas.sandbox import Machinery
 from infra.local.lambdas.watch import Watcher
 
 PREFIX = "AmazonEC2ContainerServiceV20141113"

@@ -17,28 +17,17 @@ from pathlib import Path
 from typing import Any
 
 from infra.local import process
-from infra.local.context import Cloud
 from infra.local.fargate_roles import CannotStart, ExecutionRole
 from infra.local.iam import principals
 from infra.local.lambdas.images import Image, ImageError, build, source_of
-from infra.local.lambdas.logs import LogWriter
-from infra.local.lambdas.pipes import Pipe, Pump
-from infra.local.lambdas.watch import Watched, Watcher
+from infra.local.lambdas.pipes import Pipe
+from infra.local.lambdas.sandbox import Machinery
+from infra.local.lambdas.watch import Watched
 
 MEGABYTE = 1024 * 1024
 PROVISIONING = 0.2  # seconds of real time before the containers start
 STOP_TIMEOUT = 30
 OUT_OF_MEMORY = "OutOfMemoryError: Container killed due to memory usage"
-
-
-@dataclass(frozen=True)
-class Machinery:
-    """What all tasks of a cloud share."""
-
-    cloud: Cloud
-    logs: LogWriter
-    pump: Pump
-    watcher: Watcher
 
 
 @dataclass

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import tempfile
 import time
 from collections.abc import Iterator
@@ -46,7 +45,7 @@ def _cloud(workdir: Path, say: Say) -> Iterator[None]:
     assembly = synthesize(env="dev", catalog=local.ROOT / "infra" / "catalog")
     say("starting the local cloud")
     before = dict(os.environ)
-    state = local.start(assembly, port=free_port(), env="dev", workdir=workdir, say=lambda _: None)
+    state = local.start(assembly, port=local.free_port(), env="dev", workdir=workdir, say=lambda _: None)
     try:
         os.environ.update(local.exports(state))
         os.environ.pop("AWS_PROFILE", None)
@@ -55,19 +54,6 @@ def _cloud(workdir: Path, say: Say) -> Iterator[None]:
         os.environ.clear()
         os.environ.update(before)
         local.stop(workdir)
-
-
-def free_port() -> int:
-    """A port that is free together with the next one, where the HTTP API listens."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
-                continue
-            return port
 
 
 def _await_ready(api: Api, deployment: Deployment, deadline: float) -> None:

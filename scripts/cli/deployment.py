@@ -59,10 +59,13 @@ class Deployment:
         elsewhere = meant and local.exports(state or {})["AWS_ENDPOINT_URL"] != os.environ.get("AWS_ENDPOINT_URL")
         return NOT_FOUND.format(env=self.env, where=where, error=error, advice=POINT if elsewhere else START)
 
+    @cached_property
+    def _session(self) -> Any:
+        return boto3.Session(profile_name=self.profile) if self.profile else boto3
+
     def client(self, service: str) -> Any:
         """A boto3 client from the ordinary credential chain, or of the profile."""
-        session: Any = boto3.Session(profile_name=self.profile)
-        return session.client(service)
+        return self._session.client(service)
 
     @cached_property
     def data(self) -> Objects:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -24,6 +25,19 @@ WORKDIR = Path(os.environ.get("PERENNIAL_WORKDIR", ROOT / ".perennial")).absolut
 
 # Seconds (real) without a step after which a starting cloud is given up; each stack is a step.
 STUCK = 300.0
+
+
+def free_port() -> int:
+    """A port that is free together with the next one, where the HTTP API listens."""
+    while True:
+        with socket.socket() as first, socket.socket() as second:
+            first.bind(("127.0.0.1", 0))
+            port: int = first.getsockname()[1]
+            try:
+                second.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
 
 
 def read_state(workdir: Path) -> dict[str, Any] | None:

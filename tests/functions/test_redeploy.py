@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,22 +12,11 @@ from perennial.registry import Registry
 from perennial.stage import InputInvalid
 from tests.crash import When, crash_at
 from tests.functions.conftest import World
-from tests.functions.test_deploy import ANSWERS, FUNCTION, KNOWN, champion, event, registered, roll_out
+from tests.functions.test_deploy import ANSWERS, FUNCTION, KNOWN, api, champion, event, function, registered, roll_out
 from tests.lambda_api import FunctionState, LambdaApi
 from tests.unit.serving.bundles import MODEL
 
-
-@pytest.fixture
-def api(world: World, tmp_path: Path) -> Iterator[LambdaApi]:
-    api = LambdaApi(tmp_path)
-    api.create(FUNCTION)
-    with api.serving():
-        yield api
-
-
-@pytest.fixture
-def function(api: LambdaApi) -> FunctionState:
-    return api.functions[FUNCTION]
+__all__ = ["api", "function"]
 
 
 @pytest.fixture

@@ -14,8 +14,9 @@ import pytest
 from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud
 from perennial.storage import translate
+from scripts.cli.local import free_port
 from tests.local.principals import standing_roles
-from tests.local.shop import Shop, eventually, free_port, new_shop, orders, write_catalog
+from tests.local.shop import Shop, eventually, new_shop, orders, write_catalog
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,6 @@ import csv
 import json
 import os
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -167,19 +166,6 @@ def eventually(what: Callable[[], Any], *, seconds: float = 300) -> Any:
         assert time.monotonic() < deadline, "it did not happen in time"
         time.sleep(0.5)
     return found
-
-
-def free_port() -> int:
-    """A port that is free together with the next one."""
-    while True:
-        with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
-            try:
-                second.bind(("127.0.0.1", port + 1))
-            except OSError:
-                continue
-            return port
 
 
 def tensors(**columns: list[Any]) -> dict[str, Any]:

@@ -17,10 +17,11 @@ from perennial.registry import ModelVersion
 from perennial.registry.promotion import workspace_of
 from perennial.storage import translate
 from scripts.cli.deployment import Deployment
+from scripts.cli.local import free_port
 from scripts.cli.signing import Api
 from tests.local.grants import Roles, told
 from tests.local.principals import document
-from tests.local.shop import GOOD, Shop, eventually, free_port, new_shop, orders, tensors, write_catalog
+from tests.local.shop import GOOD, Shop, eventually, new_shop, orders, tensors, write_catalog
 
 pytestmark = [pytest.mark.xdist_group("approval"), pytest.mark.timeout(600)]
 

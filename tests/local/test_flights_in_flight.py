@@ -12,12 +12,12 @@ import pytest
 
 from infra.workflows.lifecycle import LOOKS
 from scripts.cli import local
+from scripts.cli.local import free_port
 from tests.local.shop import (
     GOOD,
     HEADER,
     Shop,
     eventually,
-    free_port,
     new_shop,
     orders,
     tensors,

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.local.shop import Shop, eventually, free_port, new_shop
+from scripts.cli.local import free_port
+from tests.local.shop import Shop, eventually, new_shop
 from tests.unit.proposal.support import sales, write
 from tests.unit.training.own import CLASSIFIER
 

@@ -9,7 +9,8 @@ from typing import Any
 import boto3
 import pytest
 
-from tests.local.shop import Shop, eventually, free_port, new_shop, orders, write_orders
+from scripts.cli.local import free_port
+from tests.local.shop import Shop, eventually, new_shop, orders, write_orders
 
 pytestmark = [pytest.mark.xdist_group("main-job"), pytest.mark.timeout(600)]
 

@@ -15,7 +15,8 @@ from infra.synth import synthesize
 from perennial.storage import translate
 from scripts.cli import local
 from scripts.cli.deployment import Deployment
-from tests.local.shop import GOOD, ROOT, Shop, eventually, free_port, orders, tensors, write_catalog
+from scripts.cli.local import free_port
+from tests.local.shop import GOOD, ROOT, Shop, eventually, orders, tensors, write_catalog
 
 pytestmark = [pytest.mark.xdist_group("redeploy"), pytest.mark.timeout(600)]
 

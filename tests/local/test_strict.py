@@ -20,7 +20,8 @@ from infra.layers import LAYERS, LayerNotBuilt
 from infra.local.context import Cloud
 from infra.local.lambdas import wheels
 from infra.lock import ROOT, Target, requirements
-from tests.local.shop import GOOD, HEADER, Shop, eventually, free_port, orders, tensors, write_catalog
+from scripts.cli.local import free_port
+from tests.local.shop import GOOD, HEADER, Shop, eventually, orders, tensors, write_catalog
 from tests.local.small_functions import archive, create, invoke, unique
 
 RUNTIME = "python3.13"

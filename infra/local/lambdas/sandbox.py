@@ -45,7 +45,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Machinery:
-    """What every sandbox of a cloud shares."""
+    """What every sandbox of a cloud shares, and every task."""
 
     cloud: Cloud
     logs: LogWriter
