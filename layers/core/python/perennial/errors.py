@@ -117,6 +117,14 @@ class AliasMoved(Refused):
     """Someone else moved the alias during this rollout: whose version is to serve is for a person to say."""
 
 
+class NothingServes(Refused):
+    """The model has no champion yet, so there is no version that a file could be scored with."""
+
+
+class ScoringFailed(Refused):
+    """The version that was chosen cannot score rows that were checked for it: the model is at fault, not the file."""
+
+
 class AuthorUnknown(Refused):
     """Nobody can say who caused this model version, so nobody can say who may approve it."""
 

@@ -48,19 +48,31 @@ class Predictor:
 
     def score(self, feeds: Mapping[str, Array], rows: int) -> Scores:
         """Run the graph on feeds of `rows` rows. Raises ModelFault when it fails or answers no finite numbers."""
+        array = self._answer(feeds, rows)
+        if rows == 1:
+            return self._one(array.ravel().tolist())
+        array = self._finite(array, rows)
+        return Scores(array.tolist(), array.argmax(axis=1).tolist() if self.signature.classes else None)
+
+    def values(self, feeds: Mapping[str, Array], rows: int) -> Array:
+        """As `score`, but its values as the array [rows, k] of float32."""
+        return self._finite(self._answer(feeds, rows), rows)
+
+    def _answer(self, feeds: Mapping[str, Array], rows: int) -> Array:
         try:
-            array = self._run(self._output, feeds, None)[0]
+            array: Array = self._run(self._output, feeds, None)[0]
         except self._faults as error:
             raise ModelFault(f"the graph failed: {error}") from error
         if array.size != rows * self._width:
             raise ModelFault(f"the graph answered {rows} rows with the shape {array.shape}")
-        if rows == 1:
-            return self._one(array.ravel().tolist())
-        if not np.isfinite(array).all():
-            row = int(np.flatnonzero(~np.isfinite(array.reshape(rows, -1)).all(axis=1))[0])
-            raise ModelFault(f"the graph answered row {row} with no finite number")
+        return array
+
+    def _finite(self, array: Array, rows: int) -> Array:
         array = array.reshape(rows, self._width)
-        return Scores(array.tolist(), array.argmax(axis=1).tolist() if self.signature.classes else None)
+        if not np.isfinite(array).all():
+            row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+            raise ModelFault(f"the graph answered row {row} with no finite number")
+        return array
 
     def _one(self, values: list[float]) -> Scores:
         for value in values:
