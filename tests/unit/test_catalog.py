@@ -69,3 +69,22 @@ def test_a_column_that_does_not_fit_is_refused_by_file_model_and_name(
 ) -> None:
     with pytest.raises(CatalogInvalid, match=f"^models/returns.yaml: model returns: {message}"):
         read(tmp_path, **changes)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"entity": ["integer"]}, "entity column 'integer' is not among the features"),
+        ({"entity": ["string", "string"]}, "an entity column is listed twice"),
+        ({"features": ["amount"], "entity": ["amount"]}, "entity column 'amount': files of outcomes have a column"),
+        ({"amount_unit": ""}, "amount_unit"),
+    ],
+)
+def test_an_entity_is_named_by_features_of_its_own(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(CatalogInvalid, match=f"(?s)^models/returns.yaml: .*{message}"):
+        read(tmp_path, **({"features": ["string"]} | changes))
+
+
+def test_whom_a_prediction_is_about_and_what_amounts_are(tmp_path: Path) -> None:
+    spec = read(tmp_path, features=["string", "integer"], entity=["string"], amount_unit="EUR").models["returns"]
+    assert (spec.entity, spec.amount_unit) == (["string"], "EUR")

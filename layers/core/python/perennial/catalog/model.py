@@ -128,8 +128,16 @@ class Comparison(Spec):
     margin: float = Field(default=0.01, ge=0)
 
 
+# What a file of outcomes has besides the columns of an entity (perennial.outcomes).
+OUTCOME_COLUMNS = frozenset({"prediction_id", "event_time", "outcome", "amount", "at"})
+
+
 class ModelSpec(Spec):
-    """One model of the catalog."""
+    """One model of the catalog.
+
+    `entity` are the features that say whom a prediction is about, so that an outcome may name it by them; `amount_unit`
+    is what the amounts of outcomes are counted in (EUR, minutes).
+    """
 
     name: str = Field(pattern=NAME)
     description: str = ""
@@ -138,6 +146,8 @@ class ModelSpec(Spec):
     task: Literal["binary", "multiclass", "regression"]
     label: Label
     features: list[str] = Field(min_length=1, max_length=2000)
+    entity: list[str] = Field(default=[], max_length=16)
+    amount_unit: str | None = Field(default=None, min_length=1, max_length=40)
     train: Train = Train()
     gates: dict[str, Gate] = {}
     comparison: Comparison | None = None
@@ -148,6 +158,7 @@ class ModelSpec(Spec):
             raise ValueError(f"label column {self.label.column!r} is listed among the features")
         if len(set(self.features)) != len(self.features):
             raise ValueError("a feature is listed twice")
+        self._check_entity()
         if self.label.above is not None and self.task != "binary":
             raise ValueError("label.above makes a binary label; the task is " + self.task)
         for name in [*self.gates, *([self.comparison.metric] if self.comparison else [])]:
@@ -161,6 +172,16 @@ class ModelSpec(Spec):
         }:
             raise ValueError(f"algorithm {self.train.algorithm} does not fit task {self.task}")
         return self
+
+    def _check_entity(self) -> None:
+        """A prediction's record holds features and nothing else."""
+        for name in self.entity:
+            if name not in self.features:
+                raise ValueError(f"entity column {name!r} is not among the features")
+            if name in OUTCOME_COLUMNS:
+                raise ValueError(f"entity column {name!r}: files of outcomes have a column of that name")
+        if len(set(self.entity)) != len(self.entity):
+            raise ValueError("an entity column is listed twice")
 
 
 def parse_model(text: str, source: str) -> ModelSpec:
