@@ -208,9 +208,9 @@ def with_graph(change: Any) -> dict[str, bytes]:
         (signed(task=1), "signature.json: TypeError"),
         ({**bundle_files(), "signature.json": b"[1]"}, "signature.json: TypeError"),
         ({**bundle_files(), "signature.json": b"{"}, "signature.json: JSONDecodeError"),
-        ({**bundle_files(), "model.onnx": b"not a graph"}, "model.onnx: cannot be loaded"),
-        ({**bundle_files(), "model.onnx": b""}, "model.onnx: cannot be loaded"),
-        ({**bundle_files(), "model.onnx": b"\x08\x00\x00\x00ORTM" + b"\0" * 64}, "model.onnx: cannot be loaded"),
+        ({**bundle_files(), "model.onnx": b"not a graph"}, "model.onnx: is no ONNX file"),
+        ({**bundle_files(), "model.onnx": b""}, "model.onnx: has no IR version"),
+        ({**bundle_files(), "model.onnx": b"\x08\x00\x00\x00ORTM" + b"\0" * 64}, "model.onnx: IR version 0"),
         (with_graph(lambda model: model.graph.node[4].ClearField("input")), "model.onnx: cannot be loaded"),
     ],
 )

@@ -15,7 +15,7 @@ from perennial.registry.mlflow_model import mlflow_files
 from perennial.registry.models import DatasetUse, ModelVersion, Origin
 from perennial.registry.registry import Registry
 from perennial.serving.bundle import MANIFEST, manifest
-from perennial.serving.graph import refuse_external_data
+from perennial.serving.graph import check_graph
 from perennial.storage.objects import Objects, canonical_json
 
 # as the run left them
@@ -70,7 +70,7 @@ def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
         found = workspace.json(name)
         if (found["model"], found["run"]) != (model, made_by):
             raise BundleInvalid(f"{prefix}{name} is of run {found['run']} of model {found['model']}")
-    refuse_external_data(workspace.files["model.onnx"])
+    check_graph(workspace.files["model.onnx"])
     return workspace
 
 

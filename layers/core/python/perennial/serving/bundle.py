@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any
 
 from perennial.errors import BundleInvalid
-from perennial.serving.graph import refuse_external_data
+from perennial.serving.graph import check_graph
+from perennial.serving.strict_json import load
 
 MANIFEST = "manifest.json"
 GRAPH = "model.onnx"
@@ -62,7 +63,7 @@ def verify(directory: str | os.PathLike[str]) -> Bundle:
     """Check the bundle in `directory` against its manifest, byte for byte, and return it.
 
     Raises BundleInvalid, naming the file and the rule, for a file that is missing, extra, changed, too large, a link or
-    no regular file; for a manifest that is not of its schema; for a graph that refers to data outside itself.
+    no regular file; for a manifest that is not of its schema; for a graph that may not be served (see check_graph).
     """
     root = Path(directory)
     manifest_bytes = _read(root, MANIFEST, MAX_MANIFEST_BYTES)
@@ -77,7 +78,7 @@ def verify(directory: str | os.PathLike[str]) -> Bundle:
             raise BundleInvalid(f"{name}: its SHA-256 is not the one in the manifest")
         if name in REQUIRED:
             contents[name] = content
-    refuse_external_data(contents[GRAPH])
+    check_graph(contents[GRAPH])
     return Bundle(model, version, hashlib.sha256(manifest_bytes).hexdigest(), contents[GRAPH], contents[SIGNATURE])
 
 
@@ -114,8 +115,8 @@ def zip_bundle(source: str | os.PathLike[str] | Mapping[str, bytes]) -> bytes:
 
 def _parse_manifest(content: bytes) -> tuple[str, int, dict[str, _Entry]]:
     try:
-        value = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        value = load(content)
+    except ValueError as error:
         raise BundleInvalid(f"{MANIFEST}: not JSON: {error}") from error
     if not isinstance(value, dict) or set(value) != {"model", "version", "files"}:
         raise BundleInvalid(f"{MANIFEST}: must have exactly model, version and files")

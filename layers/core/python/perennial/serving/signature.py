@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from typing import Any
 
 from perennial.errors import BundleInvalid
+from perennial.serving.strict_json import load
 
 PREDICTION = "prediction"
 PROBABILITY = "probability"
@@ -55,13 +55,13 @@ class Signature:
 def parse_signature(content: bytes) -> Signature:
     """The signature in the bytes of signature.json. Raises BundleInvalid."""
     try:
-        value = json.loads(content)
+        value = load(content)
         inputs = tuple(
             {field: _text(one[field]) for field in ("name", "datatype", "kind", "tensor")} for one in value["inputs"]
         )
         task, classes = _text(value["task"]), value.get("classes")
         model = _text(value["model"])
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError) as error:
         raise BundleInvalid(f"signature.json: {type(error).__name__}: {error}") from error
     if task not in TASKS:
         raise BundleInvalid(f"signature.json: task {task!r} is none of {', '.join(TASKS)}")
