@@ -67,7 +67,7 @@ def test_a_synthesis_that_fails_leaves_nothing_behind(tmp_path: Path, monkeypatc
     monkeypatch.setattr(synth, "_run", run)
     with pytest.raises(SynthesisFailed):
         synthesize(catalog=CATALOG, cache=tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == [".lock"]
+    assert [path.name for path in tmp_path.iterdir()] == [f".lock-{synth.content_hash(CATALOG, CONTEXT)[0]}"]
 
 
 def test_a_catalog_that_is_wrong_says_so(tmp_path: Path) -> None:
