@@ -11,7 +11,9 @@ import boto3
 import pytest
 
 from infra.workflows.lifecycle import LOOKS
+from perennial.datasets.versions import list_versions
 from scripts.cli import local
+from scripts.cli.deployment import Deployment
 from scripts.cli.local import free_port
 from tests.local.shop import (
     GOOD,
@@ -139,7 +141,8 @@ def trained(shop: Flights) -> tuple[str, str]:
     shop.settle(first)
     for month in (2, 3):
         shop.upload(month)
-    eventually(lambda: len(shop.json("datasets")) == 3)
+    items = Deployment("dev").items
+    eventually(lambda: len(list_versions(items, "orders")) == 3)
     assert shop.execution(first)["status"] == "RUNNING"
     assert shop.executions() == [first]
     assert shop.ended(first)["status"] == "SUCCEEDED"

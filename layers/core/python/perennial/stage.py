@@ -32,6 +32,10 @@ def stage(
     logger = Logger(service=name)
     metrics = Metrics(namespace="Perennial", service=name)
 
+    def count(outcome: str) -> None:
+        metrics.add_metric(name=outcome, unit=MetricUnit.Count, value=1)
+        metrics.flush_metrics()
+
     def handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
         if context is not None:
             logger.append_keys(request_id=getattr(context, "aws_request_id", None))
@@ -43,18 +47,16 @@ def stage(
             output = run(message).model_dump(mode="json")
         except PerennialError as error:
             logger.warning("stage refused", extra={"error": type(error).__name__, "cause": str(error)})
-            metrics.add_metric(name="Refused", unit=MetricUnit.Count, value=1)
+            count("Refused")
             raise
         except Exception:
             logger.exception("stage failed")
-            metrics.add_metric(name="Failed", unit=MetricUnit.Count, value=1)
+            count("Failed")
             raise
         else:
             logger.info("stage done", extra={"output": output})
-            metrics.add_metric(name="Done", unit=MetricUnit.Count, value=1)
+            count("Done")
             return output
-        finally:
-            metrics.flush_metrics()
 
     return handler
 
