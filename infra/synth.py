@@ -91,13 +91,19 @@ def node() -> Path:
     return Path(spec.origin).parent / "bin" / "node"
 
 
-def _run(context: dict[str, str], outdir: Path) -> None:
-    variables = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
-    variables |= {
-        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "core" / "python")]),
+def toolchain() -> dict[str, str]:
+    """The variables by which the app finds its Node and keeps what that unpacks. Raises SynthesisFailed."""
+    return {
         "JSII_NODE": str(node()),
         "JSII_SILENCE_WARNING_UNTESTED_NODE_VERSION": "1",
         "JSII_RUNTIME_PACKAGE_CACHE_ROOT": str(JAVASCRIPT),
+    }
+
+
+def _run(context: dict[str, str], outdir: Path) -> None:
+    variables = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "LANG") if name in os.environ}
+    variables |= toolchain() | {
+        "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "layers" / "core" / "python")]),
         # CDK's own rules take half of the time; they belong to what is checked, and to every `cdk deploy`
         "CDK_VALIDATION": context["nag"],
         "CDK_OUTDIR": str(outdir),

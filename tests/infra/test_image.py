@@ -23,7 +23,7 @@ from infra.environment import FOLDER, Environment
 from infra.local.context import Cloud, ImageSource
 from infra.local.lambdas.images import build, instructions, source_of
 from infra.lock import ROOT, Target, group_packages, read_lock
-from infra.synth import node
+from infra.synth import toolchain
 from tests.infra.conftest import CATALOG, App, listed, text
 
 HERE = Target(f"{sys.version_info.major}.{sys.version_info.minor}", "x86_64")
@@ -111,10 +111,10 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> App:
         "from infra.app import main; main()\n"
     )
     context = {"env": "dev", "catalog": str(CATALOG), "layers": "locked"}
-    variables = {
+    variables = toolchain() | {
         "PATH": os.environ["PATH"],
         "PYTHONPATH": f"{ROOT}:{ROOT / 'layers/core/python'}",
-        "JSII_NODE": str(node()),
+        "CDK_VALIDATION": "false",
         "CDK_OUTDIR": str(folder / "cdk.out"),
         "CDK_CONTEXT_JSON": json.dumps(context),
     }

@@ -168,14 +168,14 @@ def new_shop(workdir: Path) -> Shop:
 
 
 def eventually(what: Callable[[], Any], *, seconds: float = 300) -> Any:
-    """The first true answer of `what`, asked every half second.
+    """The first true answer of `what`, asked ten times a second.
 
     Lambda tries an event again after one minute and then two: what comes by an event may take so long.
     """
     deadline = time.monotonic() + seconds
     while not (found := what()):
         assert time.monotonic() < deadline, "it did not happen in time"
-        time.sleep(0.5)
+        time.sleep(0.1)
     return found
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import subprocess
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import psutil
 
 INTERVAL = 0.05  # seconds between two looks
-CHILDREN_EVERY = 10  # looks between two searches for child processes, which cost milliseconds
+# rounds of looks between two searches for child processes: each reads the machine's whole process table, once for all
+CHILDREN_EVERY = 10
 
 
 @dataclass(eq=False)
@@ -22,9 +24,8 @@ class Watched:
     exceeded: Callable[[], None]
     ended: Callable[[], None]
     peak: int = 0
+    children: list[psutil.Process] = field(default_factory=list)
     _process: psutil.Process | None = None
-    _children: list[psutil.Process] = field(default_factory=list)
-    _looks: int = 0
     _told: bool = False
 
     def resident(self) -> int:
@@ -33,13 +34,10 @@ class Watched:
             if self._process is None:
                 self._process = psutil.Process(self.child.pid)
             held: int = self._process.memory_info().rss
-            self._looks += 1
-            if self._looks % CHILDREN_EVERY == 1:
-                self._children = self._process.children(recursive=True)
-            for child in self._children:
+            for child in self.children:
                 held += child.memory_info().rss
         except psutil.Error:
-            self._children = []
+            self.children = []
             return 0
         self.peak = max(self.peak, held)
         return held
@@ -85,6 +83,7 @@ class Watcher:
         self._thread.join(timeout=2)
 
     def _run(self) -> None:
+        rounds = 0
         while not self._stopping.is_set():
             with self._lock:
                 watched = list(self._watched)
@@ -93,6 +92,25 @@ class Watcher:
             if not watched:
                 self._something.wait()
                 continue
+            if rounds % CHILDREN_EVERY == 0:
+                _find_children(watched)
+            rounds += 1
             for one in watched:
                 one.look()
             self._stopping.wait(INTERVAL)
+
+
+def _find_children(watched: Iterable[Watched]) -> None:
+    """Tell each watched process what it and its children have started."""
+    of: dict[int, list[psutil.Process]] = {}
+    for process in psutil.Process().children(recursive=True):
+        with suppress(psutil.Error):  # it has ended meanwhile
+            of.setdefault(process.ppid(), []).append(process)
+
+    def family(pid: int) -> Iterator[psutil.Process]:
+        for child in of.get(pid, []):
+            yield child
+            yield from family(child.pid)
+
+    for one in watched:
+        one.children = list(family(one.child.pid))
