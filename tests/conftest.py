@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from typing import TYPE_CHECKING
 
@@ -41,6 +42,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "full" in item.keywords:
             item.add_marker(skipped)
+
+
+def pytest_collection_finish() -> None:
+    """What has been imported by now stays: the collector need not go through a million objects again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _keep_groups_together(items: list[pytest.Item]) -> None:
