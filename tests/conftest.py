@@ -37,6 +37,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if getattr(config.option, "loadgroup", False):
         _keep_groups_together(items)
     if config.getoption("--full"):
+        _give_long_checks_time(items)
         return
     skipped = pytest.mark.skip(reason="runs with scripts/test --full")
     for item in items:
@@ -48,6 +49,13 @@ def pytest_collection_finish() -> None:
     """What has been imported by now stays: the collector need not go through a million objects again and again."""
     gc.collect()
     gc.freeze()
+
+
+def _give_long_checks_time(items: list[pytest.Item]) -> None:
+    """What takes minutes on a quiet machine may take an hour on a busy one."""
+    for item in items:
+        if "full" in item.keywords:
+            item.add_marker(pytest.mark.timeout(3600), append=False)
 
 
 def _keep_groups_together(items: list[pytest.Item]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from aws_cdk import Duration
+from aws_cdk import Duration, Stack
+from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
@@ -23,7 +24,12 @@ LAMBDA_RETRIES = 2
 
 
 class DeadLetters(sqs.Queue):
-    """One queue for all hops of an environment: every message names its rule, schedule or function, and the error."""
+    """One queue for all hops of an environment: every message names its rule, schedule or function, and the error.
+
+    Hops are given `shared`, the same queue by its ARN: CDK would add a statement per rule to the policy of a queue that
+    it has made, one per model and more, and SQS takes 20.
+    https://docs.aws.amazon.com/AWSSimpleQueueService/latest/SQSDeveloperGuide/quotas-policies.html
+    """
 
     def __init__(self, scope: Construct, *, environment: Environment, alerts: sns.ITopic) -> None:
         super().__init__(
@@ -35,6 +41,8 @@ class DeadLetters(sqs.Queue):
             retention_period=_KEPT,
         )
         acknowledge(self, "This is the dead-letter queue.", "AwsSolutions-SQS3", "Serverless-SQSRedrivePolicy")
+        self.shared: sqs.IQueue = sqs.Queue.from_queue_arn(scope, "SharedDeadLetters", self.queue_arn)
+        self._take_from_rules(environment)
         alarm(
             scope,
             "DeadLettersAlarm",
@@ -43,4 +51,18 @@ class DeadLetters(sqs.Queue):
             says="An event reached nobody.",
             metric=self.metric_approximate_number_of_messages_visible(period=PERIOD, statistic="Maximum"),
             alerts=alerts,
+        )
+
+    def _take_from_rules(self, environment: Environment) -> None:
+        """Let the environment's rules in, on the default bus and on its own."""
+        own = [environment.resource("*"), f"{environment.bus}/{environment.resource('*')}"]
+        rules = [Stack.of(self).format_arn(service="events", resource="rule", resource_name=name) for name in own]
+        self.add_to_resource_policy(
+            iam.PolicyStatement(
+                sid="Rules",
+                principals=[iam.ServicePrincipal("events.amazonaws.com")],
+                actions=["sqs:SendMessage"],
+                resources=[self.queue_arn],
+                conditions={"ArnLike": {"aws:SourceArn": rules}},
+            )
         )

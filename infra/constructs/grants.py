@@ -41,6 +41,12 @@ def write_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
     _objects(role, bucket, _WRITE, prefixes)
 
 
+def never_write_objects(role: iam.IRole, bucket: s3.IBucket, *keys: str) -> None:
+    """Not write objects with these keys (`*` for any characters), whatever else the role may."""
+    resources = [bucket.arn_for_objects(key) for key in keys]
+    role.add_to_principal_policy(iam.PolicyStatement(effect=iam.Effect.DENY, actions=_WRITE, resources=resources))
+
+
 def deliver_objects(role: iam.IRole, bucket: s3.IBucket, *prefixes: str) -> None:
     """Deliver objects under `prefixes` as Data Firehose does (its guide, Controlling access)."""
     _objects(role, bucket, ["s3:AbortMultipartUpload", "s3:GetObject", "s3:PutObject"], prefixes)
@@ -101,11 +107,13 @@ def _items(role: iam.IRole, table: dynamodb.ITable, actions: list[str], partitio
     allow(role, actions, [table.table_arn], own)
 
 
-def append_ledger(role: iam.IRole, ledger: s3.IBucket, registry: dynamodb.ITable) -> None:
-    """Read the ledger and append to it; its bucket's policy refuses overwriting and deleting, whoever asks."""
+def append_ledger(role: iam.IRole, ledger: s3.IBucket, registry: dynamodb.ITable, subjects: str) -> None:
+    """Read the ledger and append to the chains of `subjects` (`model/`); its bucket's policy refuses overwriting and
+    deleting, whoever asks.
+    """
     read_objects(role, ledger, "")
-    _objects(role, ledger, ["s3:PutObject"], ("",))
-    put_items(role, registry, LEDGER)
+    _objects(role, ledger, ["s3:PutObject"], (subjects,))
+    put_items(role, registry, f"{LEDGER}{subjects}")
 
 
 def read_asset(role: iam.IRole, asset: s3_assets.Asset) -> None:

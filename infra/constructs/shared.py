@@ -84,10 +84,10 @@ class Shared:
         colon = ArnFormat.COLON_RESOURCE_NAME
         return str(self.stack.format_arn(service=service, resource=resource, resource_name=name, arn_format=colon))
 
-    def share_ledger(self, role: iam.IRole) -> None:
-        """What every stage that decides something may do: read the catalog, append to the ledger."""
+    def share_ledger(self, role: iam.IRole, subjects: str = "model/") -> None:
+        """What every stage that decides something may do: read the catalog, append to the ledger of its `subjects`."""
         read_asset(role, self.memory.catalog_asset)
-        append_ledger(role, self.memory.ledger, self.memory.registry)
+        append_ledger(role, self.memory.ledger, self.memory.registry, subjects)
 
 
 def publish(scope: Construct, environment: Environment, thing: str, value: str) -> None:

@@ -91,6 +91,8 @@ class Cloud:
     credentials: Credentials = field(default_factory=Credentials)
     # image URI (repository:tag, as the template writes it) → its source; filled while assets are published
     images: dict[str, ImageSource] = field(default_factory=dict)
+    # how many tasks Fargate has room for at once; None: for any number
+    fargate_room: int | None = None
     # puts an event (detail-type, resources, detail) of an AWS service (`aws.…`) on the default bus; EventBridge's own
     # PutEvents refuses such sources. Set by the events service; until then nobody listens
     service_event: Callable[[str, Mapping[str, Any]], Any] = field(default=lambda source, event: None, repr=False)

@@ -27,6 +27,8 @@ from infra.local.lambdas.watch import Watcher
 PREFIX = "AmazonEC2ContainerServiceV20141113"
 OVERRIDES_LIMIT = 8192  # characters, the JSON included
 MOST_TASKS = 10
+# https://docs.aws.amazon.com/AmazonECS/latest/developerguide/api_failures_messages.html
+NO_ROOM = {"reason": "Capacity is unavailable at this time. Please try again later or in a different availability zone"}
 COPIED = ("startedBy", "group", "launchType", "platformVersion", "enableExecuteCommand", "tags", "overrides")
 
 
@@ -62,12 +64,21 @@ class FargateService:
         definition = self._definition(call.get("taskDefinition", ""))
         overrides = call.get("overrides") or {}
         self._check(call, definition, overrides)
-        tasks = [self._task(call, cluster, definition, overrides) for _ in range(call.get("count", 1))]
+        wanted = [self._task(call, cluster, definition, overrides) for _ in range(call.get("count", 1))]
         with self._lock:
+            tasks = wanted[: self._room()]
             self._tasks |= {task.arn: task for task in tasks}
         for task in tasks:
             task.start()
-        return {"tasks": [task.describe() for task in tasks], "failures": []}
+        return {"tasks": [task.describe() for task in tasks], "failures": [NO_ROOM] * (len(wanted) - len(tasks))}
+
+    def _room(self) -> int | None:
+        """How many more tasks there is capacity for; None for any number."""
+        room = self._cloud.fargate_room
+        if room is None:
+            return None
+        running = [task for task in self._tasks.values() if task.describe()["lastStatus"] != "STOPPED"]
+        return max(0, room - len(running))
 
     def _cluster(self, call: Mapping[str, Any]) -> str:
         wanted = call.get("cluster") or "default"

@@ -64,7 +64,7 @@ def _ecs_error(original: Callable[..., Any]) -> Any:
             f"{found['Message']} (Service: AmazonECS; Status Code: {meta['HTTPStatusCode']}; "
             f"Error Code: {found['Code']}; Request ID: {meta.get('RequestId', '')}; Proxy: null)"
         )
-        return _custom(self, env, error, cause)
+        return custom(self, env, error, cause)
 
     return from_error
 
@@ -74,12 +74,12 @@ def _lambda_error(original: Callable[..., Any]) -> Any:
 
     def from_error(self: StateTaskServiceLambda, env: Any, ex: Exception) -> Any:
         if isinstance(ex, lambda_eval_utils.LambdaFunctionErrorException) and not _names_type(ex.payload):
-            return _custom(self, env, "Lambda.Unknown", ex.payload)
+            return custom(self, env, "Lambda.Unknown", ex.payload)
         if isinstance(ex, BotoCoreError):
-            return _custom(self, env, "Lambda.SdkClientException", str(ex))
+            return custom(self, env, "Lambda.SdkClientException", str(ex))
         if isinstance(ex, ClientError) and ex.response["Error"]["Code"] == "AccessDeniedException":
             # an error that the integration does not name: https://github.com/awslabs/aws-deployment-framework/issues/460
-            return _custom(self, env, "Lambda.AWSLambdaException", self._error_cause_from_client_error(ex)[1])
+            return custom(self, env, "Lambda.AWSLambdaException", self._error_cause_from_client_error(ex)[1])
         return original(self, env=env, ex=ex)
 
     return from_error
@@ -93,7 +93,8 @@ def _names_type(payload: str) -> bool:
     return isinstance(found, dict) and bool(found.get("errorType"))
 
 
-def _custom(task: StateTaskService, env: Any, error: str, cause: str) -> FailureEvent:
+def custom(task: StateTaskService, env: Any, error: str, cause: str) -> FailureEvent:
+    """A failed task with the error of a service."""
     details = TaskFailedEventDetails(
         error=error, cause=cause, resource=task._get_sfn_resource(), resourceType=task._get_sfn_resource_type()
     )

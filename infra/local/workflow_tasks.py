@@ -17,6 +17,7 @@ from typing import Any
 import botocore.session
 from botocore.exceptions import BotoCoreError, ClientError
 from botocore.model import ListShape, Shape, StructureShape
+from moto.stepfunctions.parser.asl.component.common.error_name.failure_event import FailureEventException
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service import state_task_service_callback as waiting
 from moto.stepfunctions.parser.asl.component.state.exec.state_task.service.state_task_service import StateTaskService
@@ -32,7 +33,7 @@ from moto.stepfunctions.parser.asl.utils import boto_client
 from moto.stepfunctions.parser.asl.utils.encoding import to_json_str
 
 from infra.local.patches import Patches
-from infra.local.workflow_errors import failure
+from infra.local.workflow_errors import custom, failure
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +46,7 @@ def apply(patches: Patches) -> None:
     patches.replace(StateTaskService, "_normalise_parameters", _parameters)
     patches.replace(StateTaskService, "_normalise_response", _response)
     patches.replace(StateTask, "_eval_parameters", _checked_parameters(StateTask._eval_parameters))
+    patches.replace(StateTaskServiceEcs, "_eval_service_task", _run_task)
     patches.replace(StateTaskServiceEcs, "_build_sync_resolver", _task_resolver)
     for name in ("_build_sync_resolver", "_build_sync2_resolver"):
         patches.replace(StateTaskServiceSfn, name, _execution_resolver(getattr(StateTaskServiceSfn, name)))
@@ -150,6 +152,26 @@ class Job:
             self._cancel()
         except (BotoCoreError, ClientError):
             log.warning("a job of an execution that has ended could not be stopped", exc_info=True)
+
+
+def _run_task(
+    self: StateTaskServiceEcs,
+    env: Any,
+    resource_runtime_part: Any,
+    normalised_parameters: dict[str, Any],
+    state_credentials: Any,
+) -> None:
+    """Leave RunTask's answer on the stack; a task that was not placed fails the state."""
+    client = boto_client.boto_client_for(
+        service="ecs", region=resource_runtime_part.region, state_credentials=state_credentials
+    )
+    reply = client.run_task(**normalised_parameters)
+    reply.pop("ResponseMetadata")
+    _to_states(reply, _shape("ecs", "run_task", True))
+    if reply["Failures"]:
+        cause = json.dumps(reply["Failures"], separators=(",", ":"))
+        raise FailureEventException(failure_event=custom(self, env, "AmazonECS.Unknown", cause))
+    env.stack.append(reply)
 
 
 def _task_resolver(

@@ -32,7 +32,7 @@ class LoopStack(Stack):
         super().__init__(scope, environment.resource("loop"), analytics_reporting=False)
         layers = LayerSet(self, environment=environment)
         shared = Shared(stack=self, environment=environment, memory=memory, catalog=catalog, layers=layers)
-        letters = DeadLetters(self, environment=environment, alerts=memory.alerts)
+        letters = DeadLetters(self, environment=environment, alerts=memory.alerts).shared
         image = TrainingImage(self, environment=environment)
 
         ingest = Ingest(self, shared)

@@ -51,7 +51,7 @@ class Ingest(StageFunction):
         copy_tags(self.role, memory.data, source="raw/", target="quarantine/")
         delete_objects(self.role, memory.data, "staging/")
         put_items(self.role, memory.registry, DATASETS)
-        shared.share_ledger(self.role)
+        shared.share_ledger(self.role, "dataset/")
         memory.bus.grant_put_events_to(self.role)
         self._add_partitions(shared)
 

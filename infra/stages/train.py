@@ -8,7 +8,7 @@ from aws_cdk import aws_iam as iam
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge
-from infra.constructs.grants import read_objects, write_objects
+from infra.constructs.grants import never_write_objects, read_objects, write_objects
 from infra.constructs.log_group import StageLogGroup
 from infra.constructs.network import Network
 from infra.constructs.shared import Shared
@@ -47,6 +47,8 @@ class Train(Construct):
         memory = shared.memory
         read_objects(self.role, memory.data, "curated/", "profiles/", "staging/")
         write_objects(self.role, memory.data, "staging/")
+        # an own estimator runs with this role: what it made is for stage evaluate to judge
+        never_write_objects(self.role, memory.data, "staging/*/evaluation.json")
         shared.share_ledger(self.role)
 
     def _role(self, name: str) -> iam.Role:

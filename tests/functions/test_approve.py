@@ -408,6 +408,12 @@ def test_a_promotion_that_nobody_signed_for_is_refused(promoted: Office) -> None
         promoted.ask()
 
 
+def test_nor_is_one_whose_files_do_not_say_that_it_is_a_promotion(waiting: Office) -> None:
+    execution = f"arn:aws:states:eu-west-1:{waiting.world.account.id}:execution:perennial-dev-promotion:by-hand"
+    with pytest.raises(AuthorUnknown, match="over the API"):
+        waiting.ask(execution=execution, token="second")
+
+
 @pytest.mark.parametrize(
     "body", [{"model": MODEL}, {"model": "../x", "run": "r"}, {"model": MODEL, "run": "../r"}, "x"]
 )

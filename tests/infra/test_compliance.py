@@ -98,6 +98,18 @@ def test_no_custom_resource_and_no_metadata_hide_in_the_templates(app: App) -> N
     assert "AWS::CDK::Metadata" not in types
 
 
+def test_the_dead_letter_queues_policy_does_not_grow_with_the_rules(app: App) -> None:
+    """SQS takes 20 statements; what CDK adds for a rule of its own is one more per model."""
+    [policy] = [one for one in app.all() if one.type == "AWS::SQS::QueuePolicy"]
+    statements = policy.props["PolicyDocument"]["Statement"]
+    assert [one.get("Sid") for one in statements if one["Effect"] == "Allow"] == ["Rules"]
+    assert len(statements) == 2
+    sources = [text(one) for one in statements[1]["Condition"]["ArnLike"]["aws:SourceArn"]]
+    assert [one.partition(":rule/")[2] for one in sources] == ["perennial-dev-*", "perennial-dev/perennial-dev-*"]
+    hops = [one for one in app.all() if one.type == "AWS::Events::Rule"]
+    assert all("DeadLetterConfig" in target for hop in hops for target in hop.props["Targets"])
+
+
 def test_nothing_is_named_at_random(app: App) -> None:
     """A uuid in an id would rename, and so replace, its resource at every synthesis."""
     uuid = re.compile(r"[0-9a-f]{8}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{4}-?[0-9a-f]{12}", re.I)

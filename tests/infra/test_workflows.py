@@ -80,7 +80,10 @@ def test_retries_wait_no_longer_than_argued(app: App) -> None:
 
 def test_a_training_that_ran_is_never_run_again(app: App) -> None:
     train = definition(app, "lifecycle")["States"]["Train"]
-    assert {error.split(".")[0] for retry in train["Retry"] for error in retry["ErrorEquals"]} == {"ECS"}
+    assert {error.split(".")[0] for retry in train["Retry"] for error in retry["ErrorEquals"]} == {
+        "ECS",
+        "AmazonECS",
+    }
 
 
 @pytest.mark.parametrize(("workflow", "explains"), [("lifecycle", "Explain"), ("rollout", "Restore")])

@@ -210,6 +210,16 @@ def test_several_tasks_at_once_and_unknown_ones(cloud: Cloud, ecs: Any, tmp_path
     assert unknown["failures"][0]["reason"] == "MISSING"
 
 
+def test_without_room_a_task_is_not_placed_and_the_answer_says_so(cloud: Cloud, ecs: Any, tmp_path: Path) -> None:
+    definition = register(cloud, tmp_path / "image", "import time; time.sleep(60)")
+    call = {"taskDefinition": definition, "launchType": "FARGATE", "networkConfiguration": NETWORK, "cluster": CLUSTER}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cloud, "fargate_room", 0)
+        reply = ecs.run_task(**call)
+    assert reply["tasks"] == []
+    assert [failed["reason"][:23] for failed in reply["failures"]] == ["Capacity is unavailable"]
+
+
 def test_the_log_is_complete_when_the_task_is_seen_stopped(cloud: Cloud, ecs: Any, tmp_path: Path) -> None:
     group = f"/perennial/{unique()}"
     task = run(ecs, register(cloud, tmp_path, "for n in range(500):\n    print('line', n)\n", group=group))

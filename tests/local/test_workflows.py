@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 from infra.local.context import Cloud, ImageSource
 from infra.local.workflow_definitions import problems
 from infra.local.workflow_errors import matches
+from perennial.errors import ECS_UNAVAILABLE, fault_of
 from tests.local.small_functions import create, settled, unique, until
 
 ROLE = "arn:aws:iam::123456789012:role/states"
@@ -521,6 +522,15 @@ class TestTasks:
         state["Parameters"]["Cluster"] = "no-such-cluster"
         failed = run(cloud, machine(cloud, ("Train", state)), {"code": "0", "sleep": "0"})
         assert failed["error"] == "ECS.ClusterNotFoundException"
+
+    def test_a_task_that_there_is_no_room_for_fails_by_the_name_of_the_lifecycles_retry(
+        self, cloud: Cloud, task: str, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(cloud, "fargate_room", 0)
+        failed = run(cloud, machine(cloud, ("Train", self.state(task))), {"code": "0", "sleep": "0"})
+        assert failed["error"] in ECS_UNAVAILABLE
+        assert fault_of(failed["error"]) == "surroundings"
+        assert "Capacity is unavailable" in json.loads(failed["cause"])[0]["Reason"]
 
     @pytest.mark.parametrize("how", ["stopped", "timed out"])
     def test_a_task_is_stopped_with_its_state(self, cloud: Cloud, task: str, how: str) -> None:

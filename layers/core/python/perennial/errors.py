@@ -151,7 +151,14 @@ FUNCTION_ASLEEP = (
 )
 # What Step Functions calls a function whose process ended before it answered.
 PROCESS_DIED = ("Lambda.Unknown", "Sandbox.Timedout", "Runtime.ExitError", "Runtime.OutOfMemory")
-ECS_UNAVAILABLE = ("ECS.AmazonECSException", "ECS.ServerException", "ECS.ClusterNotFoundException")
+# What it calls a task that ECS did not take; the last is what it makes of `failures` in RunTask's answer: no capacity.
+# https://docs.aws.amazon.com/step-functions/latest/dg/connect-ecs.html
+ECS_UNAVAILABLE = (
+    "ECS.AmazonECSException",
+    "ECS.ServerException",
+    "ECS.ClusterNotFoundException",
+    "AmazonECS.Unknown",
+)
 # Stop codes of a task that ECS could not start (no capacity, no image), or took away for its own reasons.
 # https://docs.aws.amazon.com/AmazonECS/latest/APIReference/API_Task.html
 TASK_TAKEN_AWAY = ("TaskFailedToStart", "SpotInterruption", "TerminationNotice", "InfrastructureHealth")

@@ -62,7 +62,8 @@ class Desk:
         authors = self.approvals.authors(model, found.run)
         if found.state == "refused":
             raise VersionRefused(f"model {model} version {version} was refused: it is never deployed")
-        if found.promoted_from is not None and not authors:
+        promoted = found.promoted_from is not None or self._is_promotion(execution)
+        if promoted and not authors:
             raise AuthorUnknown(f"model {model} version {version}: its promotion was not asked for over the API")
         if found.state != "unapproved":
             return self._answer(token, True)
@@ -81,6 +82,10 @@ class Desk:
             return self._answer(token, stands.state == "approved")
         self._tell(asked, [author.arn for author in authors])
         return None
+
+    def _is_promotion(self, execution: str) -> bool:
+        """Whether it is one of the promotion workflow's, whatever the files that it was started for say."""
+        return f":execution:perennial-{self.environment}-promotion:" in execution
 
     def expire(self, model: str, version: int, execution: str, at: datetime) -> bool:
         """Whether the version was approved after all, now that the wait of `execution` is over."""

@@ -72,9 +72,11 @@ class Governor:
             decision: Start | Decline = Decline("a training is under way")
         else:
             decision = on_schedule(len(self._versions(spec)), self.triggers.trained(spec.name))
-        started = self._take_off(spec, decision, at) if isinstance(decision, Start) else None
-        if started is not None:
-            return started
+        if isinstance(decision, Start):
+            # when another was faster it may have been this very call
+            started = self._take_off(spec, decision, at) or self._started_at(spec, at)
+            if started is not None:
+                return started
         declined = decision if isinstance(decision, Decline) else Decline("a training is under way")
         self._decline(spec.name, at.isoformat(), declined.reason, at)
         return declined
@@ -103,10 +105,11 @@ class Governor:
         Raises FlightUnknown for a flight that is not under way in this leg or the next.
         """
         current = self.triggers.flight(spec.name)
+        if current is not None and (current.id, current.leg) == (flight, leg):
+            # when another is faster it may be this very call
+            current = self.triggers.hand_over(current, seen) or self.triggers.flight(spec.name)
         if current is None or (current.id, current.leg) != (flight, leg + 1):
-            current = self.triggers.hand_over(self._under_way(spec, flight, leg), seen)
-        if current is None:
-            raise FlightUnknown(f"{flight} is no longer under way in leg {leg}")
+            raise FlightUnknown(f"{flight} is not the training of {spec.name} that is under way in leg {leg}")
         self._launch(current)
         return current.execution
 
@@ -145,6 +148,11 @@ class Governor:
             at=at,
         )
         return self._launch(flight) if flight is not None else None
+
+    def _started_at(self, spec: ModelSpec, at: datetime) -> str | None:
+        """The id of the flight under way, if it was asked for at that instant."""
+        current = self.triggers.flight(spec.name)
+        return current.id if current is not None and current.at == at.isoformat() else None
 
     def _launch(self, flight: Flight) -> str:
         if flight.leg == 1:
