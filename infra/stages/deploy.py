@@ -5,8 +5,9 @@ from __future__ import annotations
 from aws_cdk import Duration
 from constructs import Construct
 
-from infra.constructs.acknowledge import acknowledge_wildcard
+from infra.constructs.acknowledge import acknowledge, acknowledge_wildcard
 from infra.constructs.grants import MODELS, allow, find_items, put_items, read_objects, write_objects
+from infra.constructs.records import DELIVERED
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.settings import DeploySettings
@@ -38,7 +39,8 @@ class Deploy(StageFunction):
             memory_mib=MEMORY_MIB,
             timeout=TIMEOUT,
         )
-        read_objects(self.role, shared.memory.data, "models/", "staging/")
+        # what versions are made of, and the prediction log that the judge looks at
+        read_objects(self.role, shared.memory.data, "models/", "staging/", DELIVERED)
         # a bundle over 50 MB reaches Lambda through S3
         write_objects(self.role, shared.memory.data, "staging/")
         put_items(self.role, shared.memory.registry, MODELS)
@@ -50,6 +52,9 @@ class Deploy(StageFunction):
         executions = shared.executions_arn("rollout")
         allow(self.role, ["states:DescribeExecution"], [executions])
         acknowledge_wildcard(self.role, "Executions of one machine; their names are made as they start.", executions)
+
+        allow(self.role, ["cloudwatch:GetMetricData"], ["*"])
+        acknowledge(self.role, "Reading metrics knows no resources.", "AwsSolutions-IAM5[Resource::*]")
 
     def _publish(self, shared: Shared) -> None:
         functions, versions = shared.predict_arn(), shared.predict_arn(":*")

@@ -10,10 +10,16 @@ from constructs import Construct
 
 from infra.stages.train import REQUEST, Train
 from infra.workflows.steps import Patience, path
-from perennial.errors import ECS_UNAVAILABLE, STATES_UNAVAILABLE
+from perennial.catalog.rollout import LONGEST
+from perennial.errors import ECS_UNAVAILABLE, STATES_UNAVAILABLE, RolloutRunning
 
-# A rollout moves the alias at once; one that takes an hour is stuck.
-ROLLOUT = Duration.hours(1)
+# Another rollout of the model takes a minute or two when it moves the alias at once, and up to a week by steps: waits
+# of 5+10+…+2560 = 5115 seconds and then 169 of an hour, 613,515 seconds, which is two hours more than a week.
+NOT_YET_ITS_TURN = Patience(errors=(RolloutRunning.__name__,), first=5, times=179, longest=3600, exact=True)
+
+# A rollout waits for the one before it, and then takes as long as a spec may allow its steps; one that takes an hour
+# more is stuck.
+ROLLOUT = Duration.seconds(NOT_YET_ITS_TURN.seconds + LONGEST + 3600)
 
 # ECS could not place the task (API errors; a task that ran and failed is not repeated): 10+20+40+80+160 = 310 seconds
 # at most, which outlasts a shortage of Fargate capacity in one zone.

@@ -1,4 +1,4 @@
-"""Workflow rollout: publish a version, try it, move the alias, make sure; else put everything back."""
+"""Workflow rollout: publish a version, try it, move the alias by steps under the judge; else put everything back."""
 
 from __future__ import annotations
 
@@ -14,27 +14,28 @@ from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import deploy
 from infra.workflows.failures import catch, refused, unexplained
+from infra.workflows.jobs import NOT_YET_ITS_TURN
 from infra.workflows.steps import NOW, REASON, Patience, call, path
-from perennial.errors import AccessRefused, PublishPending, RolloutRunning, StorageUnavailable
+from perennial.errors import AccessRefused, PublishPending, StorageUnavailable
 
 # The function is still taking its last change, or the version is being prepared or woken: 5+10+20+40+8×60 = 555 seconds
 # at most, half of that on average. Lambda needs seconds, and up to two minutes for what was asleep.
 NOT_YET_ACTIVE = Patience(errors=(PublishPending.__name__,), first=5, times=12, longest=60)
 
-# Another rollout of the model takes a minute or two, ten when Lambda is slow: 5+10+20+40+26×60 = 1635 seconds at most,
-# half of that on average, which outlasts one of those.
-NOT_YET_ITS_TURN = Patience(errors=(RolloutRunning.__name__,), first=5, times=30, longest=60)
-
 # Why the alias was not put back, told in the stage's own words: nothing more is repeated, a person has to do it.
 NOT_RESTORED = (StorageUnavailable, PublishPending, AccessRefused)
 
 _NOTHING = sfn.JsonPath.string_to_json("null")
-_PUBLISHED = ("version", "lambda_version", "former", "revision")
+_KNOWN = ("version", "lambda_version", "former", "revision", "canary")
+# What publish, shift and look say of how it goes on.
+_ONWARD = (*_KNOWN, "next", "wait", *REASON)
 
 
 class RolloutWorkflow(Construct):
     """Input {"model", "version"}: what the registry knows; output: where the rollout stands (DeployOutput).
 
+    After each shift the judge looks, again and again, until it is for the next step, for all requests, or for the way
+    back. The looks of one execution are as many as the catalog lets a spec ask for (perennial/catalog/rollout.py).
     Version `champion` is rolled out again if layers or configuration of its function have changed since; every
     deployment of the stack that has the functions asks for that.
     """
@@ -44,16 +45,14 @@ class RolloutWorkflow(Construct):
         self._stage = stage
         restore = self._restore()
         asked = {"model": path("model"), "version": path("version")}
-        unknown = {"version": path("version"), **dict.fromkeys(_PUBLISHED[1:], _NOTHING)}
+        unknown = {"version": path("version"), **dict.fromkeys(_ONWARD[1:], _NOTHING)}
         opened = sfn.Pass(self, "Open", parameters={**asked, "published": unknown})
-        publish = self._step("Publish", restore, keep=_PUBLISHED, at="$.published")
+        publish = self._step("Publish", restore, keep=_ONWARD, at="$.published")
         NOT_YET_ITS_TURN.apply(publish)
         tried = (
             self._step("Check", restore, at=sfn.JsonPath.DISCARD)
             .next(self._step("Smoke", restore, at=sfn.JsonPath.DISCARD))
-            .next(self._step("Shift", restore, at=sfn.JsonPath.DISCARD))
-            .next(self._step("Verify", restore))
-            .next(self._prune())
+            .next(self._stepwise(restore, self._step("Verify", restore).next(self._prune())))
         )
         changed = sfn.Choice(self, "Changed").when(
             sfn.Condition.is_null("$.published.lambda_version"), sfn.Succeed(self, "Unchanged")
@@ -62,6 +61,24 @@ class RolloutWorkflow(Construct):
         self.machine = Workflow(self, workflow="rollout", shared=shared, definition=definition)
         acknowledge_versions(self.machine.role, stage.function)
         Deployments(self, shared, machine=self.machine, dead_letters=dead_letters)
+
+    def _stepwise(self, restore: sfn.IChainable, verify: sfn.IChainable) -> sfn.IChainable:
+        """State Shift, and what follows from it and from every Look: another look, another step, the end or the way
+        back.
+        """
+        shift = self._step("Shift", restore, keep=_ONWARD, at="$.published")
+        look = self._step("Look", restore, keep=_ONWARD, at="$.published")
+        judged = {"Error": path("published.error"), "Cause": path("published.cause")}
+        back = sfn.Pass(self, "Judged", parameters=judged, result_path="$.failure").next(restore)
+        dwell = sfn.Wait(self, "Dwell", time=sfn.WaitTime.seconds_path("$.published.wait")).next(look)
+
+        def following(step: str) -> sfn.Condition:
+            return sfn.Condition.string_equals("$.published.next", step)
+
+        onward = sfn.Choice(self, "Onward").when(following("look"), dwell).when(following("shift"), shift)
+        onward.when(following("verify"), verify).otherwise(back)
+        look.next(onward)
+        return shift.next(onward)
 
     def _step(self, state: str, restore: sfn.IChainable, **answer: Any) -> sfn.TaskStateBase:
         task = call(self, state, self._stage.function, _request(state), timeout=deploy.TIMEOUT, **answer)
@@ -98,6 +115,6 @@ def _request(state: str, published: str = "published.") -> dict[str, Any]:
         "action": state.lower(),
         "execution": sfn.JsonPath.string_at("$$.Execution.Id"),
         "model": path("model"),
-        **{name: path(published + name) for name in _PUBLISHED},
+        **{name: path(published + name) for name in _KNOWN},
         "as_of": NOW,
     }

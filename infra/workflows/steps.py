@@ -38,6 +38,11 @@ class Patience:
     longest: int
     exact: bool = False
 
+    @property
+    def seconds(self) -> int:
+        """All waits together, when none is shortened."""
+        return sum(min(self.first * 2**time, self.longest) for time in range(self.times))
+
     def apply(self, state: sfn.TaskStateBase) -> None:
         """Add this policy to a task."""
         state.add_retry(

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 from rich.progress import Progress, SpinnerColumn, TextColumn
 
-from perennial.catalog.model import parse_seconds
+from perennial.catalog.spec import parse_seconds
 from perennial.datasets.sweep import Unsettled, ingest_again, unsettled
 from perennial.storage.workflows import Workflow
 from scripts.cli.deployment import Deployment, EnvironmentName

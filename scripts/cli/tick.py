@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from perennial.catalog.model import parse_seconds
+from perennial.catalog.spec import parse_seconds
 from scripts.cli import local
 from scripts.cli.output import AsJson, Failure, console, print_json
 

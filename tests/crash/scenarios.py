@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +17,7 @@ from functions.ingest.handler import lambda_handler as ingest_handler
 from functions.register.handler import lambda_handler as register_handler
 from functions.retrain.handler import lambda_handler as retrain_handler
 from functions.train.handler import main as train_handler
-from perennial.errors import PerennialError, Retriable, VersionsKept
+from perennial.errors import Retriable
 from perennial.events import DATASET_VERSION_ACCEPTED
 from perennial.storage.translate import client
 from tests.aws import REGION, Account
@@ -28,6 +27,7 @@ from tests.crash.snapshot import Snapshot, snapshot
 from tests.functions import trips
 from tests.functions.conftest import World, world_in
 from tests.lambda_api import LambdaApi
+from tests.rollout_workflow import Execution
 from tests.runs import commit_version, leave
 from tests.unit.serving.bundles import MODEL
 
@@ -230,25 +230,8 @@ def _run(handler: Handler, model: str) -> Callable[[Place, Deliver], Any]:
 
 
 def roll_out(model: str, version: int, deliver: Deliver, execution: str = "one") -> dict[str, Any]:
-    """The workflow `rollout`: its steps and the fields it keeps, with its way back; the last answer."""
-    known: dict[str, Any] = {"model": model, "version": version, "lambda_version": None, "former": None}
-    known["execution"] = execution_arn(execution)
-
-    def step(action: str, **more: Any) -> dict[str, Any]:
-        found: dict[str, Any] = deliver(DEPLOY, {"action": action, "as_of": AT} | known | more)
-        return found
-
-    try:
-        published = step("publish")
-        known |= {name: published[name] for name in ("lambda_version", "former", "revision")}
-        for action in ("check", "smoke", "shift", "verify"):
-            answer = step(action)
-    except PerennialError as error:
-        failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
-        return step("restore", failure=failure)
-    with suppress(VersionsKept):
-        step("prune")
-    return answer
+    """The workflow `rollout`, to its end; the last answer."""
+    return Execution(lambda message: deliver(DEPLOY, message), model, version, execution_arn(execution)).run()
 
 
 def execution_arn(name: str) -> str:

@@ -13,12 +13,10 @@ from perennial.errors import (
     AliasMoved,
     BundleInvalid,
     ModelUnknown,
-    PerennialError,
     PublishFailed,
     PublishPending,
     SmokeFailed,
     VersionRefused,
-    VersionsKept,
     VersionUnknown,
 )
 from perennial.registry import Registry
@@ -28,13 +26,13 @@ from perennial.storage.functions import Function
 from tests.crash import When, crash_at
 from tests.functions.conftest import World
 from tests.lambda_api import CONFIGURATION, FunctionState, LambdaApi
+from tests.rollout_workflow import KNOWN, Execution
 from tests.runs import leave
 from tests.unit.governance.test_ledger import AT
 from tests.unit.serving.bundles import MODEL
 
 EVENTS = Path(__file__).parents[2] / "events"
 FUNCTION = f"perennial-dev-predict-{MODEL}"
-KNOWN = ("version", "lambda_version", "former", "revision")
 
 
 def event(action: str) -> dict[str, Any]:
@@ -60,32 +58,17 @@ def registered(world: World, run: str = "r1", *, passed: bool = True, auc: float
     return register(MODEL, run, AT, world.data, Registry(world.registry)).version
 
 
-def roll_out(version: int | str) -> dict[str, Any]:
-    """The workflow `rollout`: its steps and the fields it keeps, with its retries and its way back."""
-    known: dict[str, Any] = {"model": MODEL, "version": version, "lambda_version": None, "former": None}
+def roll_out(version: int | str, execution: str | None = None) -> dict[str, Any]:
+    """The workflow `rollout`, to its end; the last answer."""
+    return Execution(patient, MODEL, version, execution or event("publish")["execution"]).run()
 
-    def step(action: str, **more: Any) -> dict[str, Any]:
-        for attempt in range(5):
-            try:
-                return lambda_handler(event(action) | known | more, None)
-            except PublishPending:
-                if attempt == 4:
-                    raise
-        raise AssertionError
 
-    try:
-        published = step("publish")
-        known |= {name: published[name] for name in KNOWN}
-        if published["lambda_version"] is None:
-            return published
-        for action in ("check", "smoke", "shift", "verify"):
-            result = step(action)
-        with suppress(VersionsKept):
-            result = step("prune")
-    except PerennialError as error:
-        failure = {"Error": type(error).__name__, "Cause": json.dumps({"errorMessage": str(error)})}
-        result = step("restore", failure=failure)
-    return result
+def patient(message: dict[str, Any]) -> dict[str, Any]:
+    """The stage with the workflow's retries."""
+    for _ in range(4):
+        with suppress(PublishPending):
+            return lambda_handler(message, None)
+    return lambda_handler(message, None)
 
 
 def champion(world: World) -> int | None:
@@ -405,10 +388,10 @@ def test_a_shift_that_was_given_up_comes_too_late(
     known = {name: published[name] for name in KNOWN}
     move = Function.move_alias
 
-    def late(self: Function, name: str, version: str, revision: str) -> None:
+    def late(self: Function, name: str, version: str, revision: str, weights: dict[str, float] | None) -> str:
         monkeypatch.undo()
         lambda_handler(event("restore") | known, None)
-        move(self, name, version, revision)
+        return move(self, name, version, revision, weights)
 
     # when it goes on
     if "reads" in behind:

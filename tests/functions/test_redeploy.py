@@ -12,8 +12,9 @@ from perennial.registry import Registry
 from perennial.stage import InputInvalid
 from tests.crash import When, crash_at
 from tests.functions.conftest import World
-from tests.functions.test_deploy import ANSWERS, FUNCTION, KNOWN, api, champion, event, function, registered, roll_out
+from tests.functions.test_deploy import ANSWERS, FUNCTION, api, champion, event, function, registered, roll_out
 from tests.lambda_api import FunctionState, LambdaApi
+from tests.rollout_workflow import KNOWN
 from tests.unit.serving.bundles import MODEL
 
 __all__ = ["api", "function"]
@@ -199,7 +200,7 @@ def test_rollouts_of_one_model_take_turns(world: World, served: FunctionState, o
     # given a rollout of version 2 that has published
     second = registered(world, "r2")
     published = lambda_handler(event("publish") | {"version": second, "execution": other}, None)
-    known = {name: published[name] for name in KNOWN}
+    known = {name: published[name] for name in KNOWN} | {"execution": other}
     # when a deployment changes the function meanwhile, its rollout waits
     served.configuration["MemorySize"] = 2048
     for _ in range(2):
@@ -218,7 +219,7 @@ def test_rollouts_of_one_model_take_turns(world: World, served: FunctionState, o
 def test_a_rollout_that_died_is_taken_over(world: World, served: FunctionState, other: str) -> None:
     second = registered(world, "r2")
     published = lambda_handler(event("publish") | {"version": second, "execution": other}, None)
-    lambda_handler(event("shift") | {name: published[name] for name in KNOWN}, None)
+    lambda_handler(event("shift") | {name: published[name] for name in KNOWN} | {"execution": other}, None)
     world.client("stepfunctions").stop_execution(executionArn=other)
     # the alias was left at what was never verified: the same rollout, begun again, would go back to the champion
     again = lambda_handler(event("publish") | {"version": second}, None)

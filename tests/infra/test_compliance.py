@@ -30,6 +30,7 @@ WITHOUT_RESOURCE = {
     "logs:PutResourcePolicy": "as above",
     "logs:DescribeResourcePolicies": "as above",
     "logs:DescribeLogGroups": "as above",
+    "cloudwatch:GetMetricData": "metrics belong to no resource",
     "ecr:GetAuthorizationToken": "one token for all repositories",
 }
 

@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import ValidationError
 
+from perennial.catalog.rollout import LONGEST, LOOKS, RolloutSpec
 from perennial.errors import FUNCTION_ASLEEP, PROCESS_DIED, Retriable, fault_of
 from tests.infra.conftest import MODELS, App, text
 
@@ -67,7 +69,7 @@ def test_every_retry_names_its_errors(app: App) -> None:
 def test_retries_wait_no_longer_than_argued(app: App) -> None:
     """Totals as infra/workflows/steps.py argues them, without jitter (which only shortens)."""
     argued = {"Lambda.ServiceException": 122, "StorageUnavailable": 155, "ECS.AmazonECSException": 310}
-    argued |= {"StepFunctions.ServiceException": 35, "PublishPending": 555, "RolloutRunning": 1635}
+    argued |= {"StepFunctions.ServiceException": 35, "PublishPending": 555, "RolloutRunning": 613_515}
     argued |= {"Lambda.Unknown": 5, "Lambda.CodeArtifactUserPendingException": 150}
     for name, state in tasks(app):
         for retry in state["Retry"]:
@@ -137,22 +139,44 @@ def test_what_is_caught_by_name_is_a_reason_that_perennial_has(app: App) -> None
                 assert error.startswith("States.") or fault_of(error) != "defect", (name, error)
 
 
+def events(state: dict[str, Any]) -> int:
+    """What a visit of a state at worst adds to the history of its execution."""
+    # entered, exited; of a task also scheduled, started, submitted and ended, and three of them on every retry
+    retries = sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
+    return 2 + (4 + 3 * retries if state["Type"] == "Task" else 0)
+
+
 def test_an_execution_of_lifecycle_ends_before_five_thousand_events(app: App) -> None:
     """Counted as Step Functions writes history: a visit of each state, and of those between two looks once per look."""
     states = definition(app, "lifecycle")["States"]
     looks = states["Settled"]["Choices"][1]["NumericGreaterThan"]
     assert states["Settled"]["Choices"][1]["Variable"] == "$.look.next_look"
-
-    def events(state: dict[str, Any]) -> int:
-        # entered, exited; of a task also scheduled, started, submitted and ended, and three of them on every retry
-        retries = sum(retry["MaxAttempts"] for retry in state.get("Retry", []))
-        return 2 + (4 + 3 * retries if state["Type"] == "Task" else 0)
-
     loop = {"Settle", "Retrain", "Settled"}
     assert states["Settled"]["Default"] in loop
     worst = sum(events(state) * (looks if name in loop else 1) for name, state in states.items())
     assert looks >= 75
     assert worst < 5000
+
+
+def test_an_execution_of_rollout_ends_before_ten_thousand_events(app: App) -> None:
+    """Of AWS's 25,000: a visit of each state, one more of Shift per step, as many looks as a spec may want."""
+    states = definition(app, "rollout")["States"]
+    loop = {"Dwell", "Look", "Onward"}
+    assert states["Dwell"]["Next"] == "Look"
+    steps = 5
+    visits = dict.fromkeys(states, 1) | dict.fromkeys(loop, LOOKS + steps) | {"Shift": steps + 1}
+    assert sum(events(state) * visits[name] for name, state in states.items()) < 10_000
+    with pytest.raises(ValidationError, match="at most 5 items"):
+        RolloutSpec(steps=(0.1, 0.2, 0.3, 0.4, 0.5, 0.6))
+    with pytest.raises(ValidationError, match=f"more than {LOOKS}"):
+        RolloutSpec(steps=(0.1, 0.2, 0.3, 0.4, 0.5), dwell=60, limit=LONGEST)
+
+
+def test_whoever_waits_for_a_rollout_waits_as_long_as_one_may_take_and_wait_itself(app: App) -> None:
+    for workflow in ("lifecycle", "promotion"):
+        assert definition(app, workflow)["States"]["Deploy"]["TimeoutSeconds"] >= 2 * LONGEST
+    waits = definition(app, "rollout")["States"]["Publish"]["Retry"][-1]
+    assert (waits["ErrorEquals"], waits["JitterStrategy"]) == (["RolloutRunning"], "NONE")
 
 
 def test_a_function_that_was_asleep_is_waited_for_wherever_it_is_called(app: App) -> None:
@@ -174,17 +198,33 @@ def test_going_back_waits_for_lambda_and_says_why_it_could_not(app: App) -> None
     assert states["Unexplained"]["Type"] == "Fail"
 
 
-def test_no_state_of_a_rollout_is_visited_twice(app: App) -> None:
-    """What waits, waits by a retry, and so not without end."""
+def test_the_states_of_a_rollout_that_come_again_are_those_of_steps_and_looks(app: App) -> None:
+    """What else waits, waits by a retry, and so not without end."""
     states = definition(app, "rollout")["States"]
 
-    def after(name: str) -> set[str]:
+    def following(name: str) -> set[str]:
         state = states[name]
         choices = state.get("Choices", []) + state.get("Catch", []) + [state]
-        following = {one[key] for one in choices for key in ("Next", "Default") if key in one}
-        return following.union(*map(after, following))
+        return {one[key] for one in choices for key in ("Next", "Default") if key in one}
 
-    assert {"Publish", "Restore", "Done"} < after("Open")
+    def reached(name: str, known: frozenset[str] = frozenset()) -> frozenset[str]:
+        for after in following(name) - known:
+            known = reached(after, known | {after})
+        return known
+
+    assert {"Publish", "Restore", "Done"} < reached("Open")
+    assert {name for name in states if name in reached(name)} == {"Shift", "Onward", "Dwell", "Look"}
+
+
+def test_the_judge_s_word_is_what_the_way_back_is_told(app: App) -> None:
+    states = definition(app, "rollout")["States"]
+    assert states["Onward"]["Default"] == "Judged"
+    assert states["Judged"] == {
+        "Type": "Pass",
+        "Parameters": {"Error.$": "$.published.error", "Cause.$": "$.published.cause"},
+        "ResultPath": "$.failure",
+        "Next": "Restore",
+    }
 
 
 def test_a_version_serves_whatever_becomes_of_old_ones(app: App) -> None:

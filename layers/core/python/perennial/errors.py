@@ -97,6 +97,18 @@ class RolloutRunning(Retriable):
     """Another rollout of this model is running: they take turns."""
 
 
+class RolloutStopped(Refused):
+    """A person took this rollout back; the champion goes on serving."""
+
+
+class ChallengerRefused(Refused):
+    """The judge of a rollout found that the challenger does harm: the champion goes on serving."""
+
+
+class RolloutInconclusive(Refused):
+    """Traffic did not show in time whether the challenger does harm, and its spec then leaves the champion in place."""
+
+
 class VersionsKept(PerennialError):
     """Old Lambda versions could not be deleted; the next rollout tries again."""
 

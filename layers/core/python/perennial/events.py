@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from perennial.rollout.canary import Canary
+
 SOURCE = "perennial"
 
 DATASET_VERSION_ACCEPTED = "Dataset Version Accepted"
@@ -107,12 +109,18 @@ class ModelVersionRegistered(Message):
 
 
 class RolloutEnded(Message):
-    """A rollout was promoted or rolled back; `former` served before."""
+    """A rollout was promoted or rolled back; `former` served before.
+
+    Of one that went by steps, `verdict` is the judge's last, and `spoiled_share` the share of all requests that the
+    version failed.
+    """
 
     model: str
     version: int
     former: int | None
     reason: str
+    verdict: str | None = None
+    spoiled_share: float | None = None
     as_of: datetime
 
 
@@ -238,14 +246,14 @@ class ApproveOutput(Message):
 
 
 class DeployInput(Message):
-    """One step of a rollout. Known after publish are `lambda_version`, the `former` one as the way back, and the
-    alias's `revision` before any change.
+    """One step of a rollout. Known after publish are `lambda_version`, the `former` one as the way back, the alias's
+    `revision` as this rollout last saw it, and the `canary`, unless all requests are shifted at once.
 
     Version `champion` is rolled out again when its function's configuration changed since. `execution` is the ARN of
     the rollout's own, so that rollouts of one model take turns.
     """
 
-    action: Literal["publish", "check", "smoke", "shift", "verify", "restore", "prune"]
+    action: Literal["publish", "check", "smoke", "shift", "look", "verify", "restore", "prune"]
     model: str
     version: int | Literal["champion"]
     as_of: datetime
@@ -253,11 +261,12 @@ class DeployInput(Message):
     lambda_version: str | None = None
     former: str | None = None
     revision: str | None = None
+    canary: Canary | None = None
     failure: dict[str, Any] | None = None
 
 
 class DeployOutput(Message):
-    """Where the rollout stands; passed on to the next step.
+    """Where the rollout stands; passed on to the next step. `next` is that step, after `wait` seconds if it is a look.
 
     Without a `lambda_version` after publish there is nothing to do; `version` is None when nothing ever served.
     `deleted` are the Lambda versions that prune has deleted.
@@ -268,6 +277,9 @@ class DeployOutput(Message):
     lambda_version: str | None = None
     former: str | None = None
     revision: str | None = None
+    canary: Canary | None = None
+    next: Literal["look", "shift", "verify", "restore"] | None = None
+    wait: int = 0
     deleted: list[str] = []
     error: str | None = None
     cause: str | None = None

@@ -93,7 +93,7 @@ class ApproveSettings(LedgerSettings):
     approval_days: int
 
 
-class DeploySettings(LedgerSettings):
+class DeploySettings(CatalogSettings, LedgerSettings):
     """Stage deploy; `predict_prefix` + model name is the function that serves the model.
 
     `kept_versions` of its newest Lambda versions are kept.

@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import yaml
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    ValidationError,
-    field_validator,
-    model_validator,
-)
+from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from perennial.catalog.rollout import RolloutSpec
 from perennial.catalog.schedule import check_schedule
+from perennial.catalog.spec import Seconds, Spec
 from perennial.errors import CatalogInvalid
 
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
@@ -34,33 +27,6 @@ METRIC_NAMES: dict[str, frozenset[str]] = {
 ALGORITHMS = ("hist_gradient_boosting", "logistic_regression", "ridge", "random_forest")
 # A class in a module of the catalog's folder `estimators`, `my_package.my_module:MyEstimator`
 OWN_ALGORITHM = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
-
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def parse_seconds(text: str) -> int:
-    """`"90s"`, `"5m"`, `"1h"`, `"2d"` as whole seconds. Raises ValueError."""
-    match = re.fullmatch(r"\s*(\d{1,9})\s*([smhd])\s*", text)
-    if match is None:
-        raise ValueError(f"{text!r} is no span of time; write 90s, 5m, 1h or 2d")
-    return int(match[1]) * _UNITS[match[2]]
-
-
-def _seconds(value: Any) -> Any:
-    return parse_seconds(value) if isinstance(value, str) else value
-
-
-# The longest Wait of Step Functions, somewhat more than three years: an execution with a longer one fails uncaught.
-# https://docs.aws.amazon.com/step-functions/latest/dg/state-wait.html
-LONGEST_WAIT = 99_999_999
-
-Seconds = Annotated[int, BeforeValidator(_seconds), Field(ge=0, le=LONGEST_WAIT)]
-
-
-class Spec(BaseModel):
-    """Base of the spec's parts: an unknown word is an error, since a typo must not become a default."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class Label(Spec):
@@ -96,7 +62,7 @@ class Train(Spec):
 
     when: When = When()
     algorithm: str = "hist_gradient_boosting"
-    params: dict[str, int | float | str | bool | None] = {}
+    params: dict[str, int | float | str | bool | None] = Field(default={})
     split: Split = Split()
     seed: int = Field(default=0, ge=0, lt=2**31)
     min_rows: int = Field(default=20, ge=10)
@@ -136,7 +102,8 @@ class ModelSpec(Spec):
     """One model of the catalog.
 
     `entity` are the features that say whom a prediction is about, so that an outcome may name it by them; `amount_unit`
-    is what the amounts of outcomes are counted in (EUR, minutes).
+    is what the amounts of outcomes are counted in (EUR, minutes). Without `rollout` a new version gets all requests as
+    soon as it has been tried.
     """
 
     name: str = Field(pattern=NAME)
@@ -149,8 +116,9 @@ class ModelSpec(Spec):
     entity: list[str] = Field(default=[], max_length=16)
     amount_unit: str | None = Field(default=None, min_length=1, max_length=40)
     train: Train = Train()
-    gates: dict[str, Gate] = {}
+    gates: dict[str, Gate] = Field(default={})
     comparison: Comparison | None = None
+    rollout: RolloutSpec | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSpec:

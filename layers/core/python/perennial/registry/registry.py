@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -173,14 +173,15 @@ class Registry:
         at: datetime,
         why: str,
         carrier: Carrier | None = None,
+        also: Sequence[dict[str, Any]] = (),
     ) -> Champion:
         """Let `version` (None: nothing) serve in place of `former`; nothing happens when it serves already.
 
         Alias, history and the states of both versions change in one transaction, and so does the `carrier` of the new
-        one. A champion that gets another carrier is a change too, in place of itself. The history's times never run
-        backwards, so that `champion_at` has one answer: a change that claims to be older than the last one counts from
-        the last one on.
-        Raises ConditionFailed when something other than `former` serves, or `version` may not.
+        one, together with the actions `also` (of Items). A champion that gets another carrier is a change too, in place
+        of itself. The history's times never run backwards, so that `champion_at` has one answer: a change that claims
+        to be older than the last one counts from the last one on.
+        Raises ConditionFailed when something other than `former` serves, `version` may not, or one of `also` fails.
         """
         current = self.champion_entry(model)
         serving = current.version if current else None
@@ -210,6 +211,7 @@ class Registry:
             actions.append(self._change(model, version, {"state": "deployed", **carried}))
         if former is not None and former != version:
             actions.append(self._change(model, former, {"state": "registered"}))
+        actions += also
         self.items.transact(*actions)
         return entry
 

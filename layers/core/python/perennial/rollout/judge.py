@@ -13,12 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from perennial.catalog.rollout import GROWTH, MINUTE
 from perennial.rollout.error_tests import Counts, more_errors, not_inferior, ratio_bounds
 
 Verdict = Literal["promote", "continue", "rollback", "inconclusive"]
-
-# Each look comes this much later in its step than the one before: some dozens, whether a step takes minutes or days.
-_GROWTH = 1.2
 
 
 @dataclass(frozen=True)
@@ -42,6 +40,22 @@ class Plan:
 
 
 @dataclass(frozen=True)
+class Guard:
+    """What a test of something else than errors has to say: harm once `log_e` reaches what its `alpha` needs."""
+
+    name: str
+    log_e: float
+    alpha: float
+    reason: str
+    evidence: dict[str, Any]
+
+    @property
+    def harm(self) -> bool:
+        """Whether the challenger is shown to do harm."""
+        return self.log_e >= -math.log(self.alpha)
+
+
+@dataclass(frozen=True)
 class Decision:
     """The verdict; for `continue` the index of the step to be in and the seconds until the next look."""
 
@@ -52,28 +66,35 @@ class Decision:
     wait: int = 0
 
 
-def judge(plan: Plan, steps: Sequence[Counts], *, in_step: int, in_all: int) -> Decision:
+def judge(plan: Plan, steps: Sequence[Counts], guards: Sequence[Guard] = (), *, in_step: int, in_all: int) -> Decision:
     """What to do, `in_step` seconds after the newest of `steps` began and `in_all` after the first.
 
-    `steps` holds one entry per weight step so far, each counted from its own beginning.
+    `steps` holds one entry per weight step so far, each counted from its own beginning. Any of `guards` may end the
+    rollout; none can promote it.
     """
     harm = more_errors(steps)
     fine = not_inferior(steps, ratio=plan.ratio, rate=plan.rate)
     lower, upper = ratio_bounds(steps, plan.alpha / 2)
+    everything = sum(step.requests + step.champion_requests for step in steps)
     evidence = {
         "requests": sum(step.requests for step in steps),
         "errors": sum(step.errors for step in steps),
         "champion_requests": sum(step.champion_requests for step in steps),
         "champion_errors": sum(step.champion_errors for step in steps),
+        "spoiled_share": sum(step.errors for step in steps) / everything if everything else 0.0,
         "error_ratio": [lower, None if math.isinf(upper) else upper],
         "log_e_more_errors": harm,
         "log_e_not_inferior": fine,
         "needed": -math.log(plan.alpha),
+        **{guard.name: {"log_e": guard.log_e, "needed": -math.log(guard.alpha), **guard.evidence} for guard in guards},
     }
     index, now = len(steps) - 1, steps[-1]
     last = index == len(plan.steps) - 1
     if harm >= -math.log(plan.alpha):
         return Decision("rollback", f"fails {lower:.2g} times as often as the champion, or more", evidence)
+    for guard in guards:
+        if guard.harm:
+            return Decision("rollback", guard.reason, evidence)
     grown = in_step >= plan.dwell and now.requests >= plan.requests
     if grown and last and fine >= -math.log(plan.alpha):
         return Decision("promote", _not_inferior(plan), evidence)
@@ -92,8 +113,9 @@ def first_look(plan: Plan) -> int:
 
 
 def next_look(plan: Plan, in_step: int, in_all: int) -> int:
-    """Seconds until the next look: a fifth of what the step has taken, never past the limit."""
-    return max(1, min(math.ceil(max(in_step, first_look(plan)) * (_GROWTH - 1)), plan.limit - in_all))
+    """Seconds until the next look: a fifth of what the step has taken, a minute at least, never past the limit."""
+    spaced = math.ceil(max(in_step, first_look(plan)) * (GROWTH - 1))
+    return max(1, min(max(spaced, MINUTE), plan.limit - in_all))
 
 
 def _not_inferior(plan: Plan) -> str:

@@ -1,33 +1,38 @@
 """The steps of a rollout. Each may be repeated, and finishes what a crash left.
 
 What serves is committed by one registry write, in `verify`: before it, `restore` puts the alias back to what carries
-the champion; after it, the version serves, and `restore` finishes the record of it.
+the champion, whatever shares it gives to whom; after it, the version serves, and `restore` finishes the record of it.
 
-Between `publish` and `restore` only `shift` moves the alias, and only from the revision that `publish` saw. `restore`
-always makes another revision, so a `shift` that was given up but still runs comes too late.
+Between `publish` and `restore` only `shift` moves the alias, and only from the revision that the rollout saw last.
+`restore` always makes another revision, so a `shift` that was given up but still runs comes too late.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from perennial.errors import AliasMoved, ConditionFailed, ModelUnknown, PublishFailed, PublishPending, SmokeFailed
-from perennial.events import ROLLOUT_PROMOTED, ROLLOUT_ROLLED_BACK, RolloutEnded
+from perennial.errors import (
+    AliasMoved,
+    ConditionFailed,
+    ModelUnknown,
+    PublishFailed,
+    PublishPending,
+    SmokeFailed,
+)
 from perennial.governance.failures import Failure
-from perennial.governance.ledger import Ledger
-from perennial.governance.records import Fact
 from perennial.registry import Carrier, Champion, ModelVersion, Registry
+from perennial.rollout.canary import Canary
 from perennial.rollout.code import code_of
+from perennial.rollout.facts import Facts
 from perennial.rollout.golden import Golden, check_answer, request_event
+from perennial.rollout.turn import Turn
 from perennial.serving.signature import Signature, parse_signature
-from perennial.storage.bus import Bus
-from perennial.storage.functions import LATEST, Answer, Configuration, Function
+from perennial.storage.functions import LATEST, Alias, Answer, Configuration, Function
 from perennial.storage.objects import Objects
 
 ALIAS = "live"
-ACTOR = "deploy"
 
 
 @dataclass(frozen=True)
@@ -47,8 +52,7 @@ class Rollout:
     function: Function
     data: Objects
     registry: Registry
-    ledger: Ledger
-    bus: Bus
+    facts: Facts
 
     def publish(self) -> Published:
         """Put the version's code into the function and publish it.
@@ -56,16 +60,19 @@ class Rollout:
         Raises VersionRefused, BundleInvalid, ModelUnknown (no such function), PublishPending while Lambda is busy.
         """
         alias, published = self.function.alias(ALIAS), self._publish()
-        return Published(published, self._carrying_champion() or alias.version, alias.revision)
+        return Published(published, self.carrying_champion() or alias.version, alias.revision)
 
     def publish_again(self) -> Published | None:
         """Publish the champion anew, if layers or configuration of its function changed since; else None.
 
         Raises AliasMoved when the alias does not point at the champion: a deployment of the template never resets what
-        somebody did to it. For the rest as `publish`.
+        somebody did to it. Shares that a rollout left behind which was cut off are taken back. For the rest as
+        `publish`.
         """
-        served, alias = self._carrier_of(self.version), self.function.alias(ALIAS)
+        served, alias = self.carrier_of(self.version), self.function.alias(ALIAS)
         if served is not None and served.settings == self.function.configuration(LATEST).settings:
+            if alias.weights and alias.version == served.version:
+                self._point(served.version, alias.revision)
             return None
         published = self._publish()
         if served is None:  # the function was made anew
@@ -76,7 +83,7 @@ class Rollout:
             )
         return Published(published, served.version, alias.revision)
 
-    def _carrier_of(self, version: ModelVersion) -> Configuration | None:
+    def carrier_of(self, version: ModelVersion) -> Configuration | None:
         """What the registry says that carries a version; None when Lambda has no such thing."""
         if version.lambda_version is None:
             return None
@@ -86,10 +93,10 @@ class Rollout:
             return None
         return found if found.code_sha256 == version.code_sha256 else None
 
-    def _carrying_champion(self) -> str | None:
-        """The Lambda version to go back to, wherever an earlier rollout left the alias; None without a champion."""
+    def carrying_champion(self) -> str | None:
+        """The Lambda version that carries the champion, wherever a rollout left the alias; None without a champion."""
         champion = self.registry.champion(self.version.model)
-        found = self._carrier_of(champion) if champion else None
+        found = self.carrier_of(champion) if champion else None
         return found.version if found else None
 
     def _publish(self) -> str:
@@ -124,20 +131,30 @@ class Rollout:
         """Ask the published version the golden rows. Raises SmokeFailed."""
         self._ask(lambda_version, at)
 
-    def shift(self, lambda_version: str, revision: str) -> None:
-        """Point the alias at the published version. Raises AliasMoved when it was changed since `revision`."""
-        alias = self.function.alias(ALIAS)
-        if alias.version == lambda_version and not alias.weights:
-            return
-        if alias.revision != revision:
-            raise AliasMoved(f"{self.function.name}:{ALIAS} was changed, and points at version {alias.version}")
-        self._point(lambda_version, revision)
+    def shift(self, lambda_version: str, former: str, revision: str, share: float | None) -> str:
+        """Give the published version its `share` of the requests, the rest to the former one; None: all of them.
 
-    def verify(self, lambda_version: str, at: datetime) -> None:
+        The alias's revision from then on. Raises AliasMoved when it was changed since `revision`.
+        """
+        wanted = (lambda_version, {}) if share is None else (former, {lambda_version: share})
+        alias = self.function.alias(ALIAS)
+        if (alias.version, alias.weights) == wanted:
+            return alias.revision
+        if alias.revision != revision:
+            raise self._moved(alias)
+        return self._point(wanted[0], revision, wanted[1])
+
+    def watch(self, lambda_version: str, former: str, share: float) -> None:
+        """Make sure that the alias is as `shift` left it. Raises AliasMoved."""
+        alias = self.function.alias(ALIAS)
+        if (alias.version, alias.weights) != (former, {lambda_version: share}):
+            raise self._moved(alias)
+
+    def verify(self, lambda_version: str, execution: str, canary: Canary | None, at: datetime) -> None:
         """Ask the golden rows through the alias; then the version is champion, and that is recorded.
 
-        Raises SmokeFailed, AliasMoved when something else became champion, and PublishPending while the alias still
-        answers with another version.
+        Raises SmokeFailed, RolloutStopped, AliasMoved when something else became champion, and PublishPending while the
+        alias still answers with another version.
         """
         answer = self._ask(ALIAS, at)
         if answer.executed_version != lambda_version:
@@ -149,7 +166,7 @@ class Rollout:
             lambda_version=lambda_version, code_sha256=found.code_sha256, layers=found.layers, runtime=found.runtime
         )
         model, version = self.version.model, self.version.version
-        current = self.registry.champion_entry(model)
+        current, turn = self.registry.champion_entry(model), Turn(self.registry.items)
         try:
             champion = self.registry.set_champion(
                 model,
@@ -158,55 +175,58 @@ class Rollout:
                 at=at,
                 why=f"rollout of version {version}",
                 carrier=carrier,
+                also=[turn.commit_action(model, execution)],
             )
         except ConditionFailed as error:
+            turn.check(model, execution)
             raise AliasMoved(str(error)) from error
-        self._tell(champion, at)
+        self.facts.deployed(champion, canary, at)
 
     def restore(
-        self, lambda_version: str | None, former: str | None, revision: str | None, failure: Failure, at: datetime
+        self,
+        lambda_version: str | None,
+        former: str | None,
+        revision: str | None,
+        canary: Canary | None,
+        failure: Failure,
+        at: datetime,
     ) -> Failure:
-        """Point the alias back at the former version and record why; what the execution fails with.
+        """Point the alias back at what carries the champion and record why; what the execution fails with.
 
         Where the version is champion with this code already, it goes on serving: only the record of it failed, and is
         made now. Raises PublishPending when the alias was changed at the same moment.
         """
         champion = self.registry.champion_entry(self.version.model)
         if champion is not None and lambda_version is not None and self._is_committed(champion, lambda_version):
-            self._tell(champion, at)
+            self.facts.deployed(champion, canary, at)
             return Failure(failure.error, f"version {self.version.version} serves; after it did: {failure.cause}")
         cause = failure.cause
         if lambda_version is not None and former is not None:
             try:
-                self._go_back(lambda_version, former, revision)
+                self._go_back(lambda_version, self.carrying_champion() or former, revision)
             except AliasMoved as error:
                 cause = f"{cause} (and not restored: {error})"
         serving = champion.version if champion else None
-        evidence = {"lambda_version": lambda_version, "error": failure.error, "cause": cause}
-        self._record("rolled back", at.isoformat(), evidence, serving, at)
-        self._announce(ROLLOUT_ROLLED_BACK, serving, f"{failure.error}: {cause}", at)
+        self.facts.ended(lambda_version, Failure(failure.error, cause), serving, canary, at)
         return Failure(failure.error, cause)
 
     def _is_committed(self, champion: Champion, lambda_version: str) -> bool:
         return (champion.version, champion.lambda_version) == (self.version.version, lambda_version)
 
-    def _tell(self, champion: Champion, at: datetime) -> None:
-        """Record and announce that this version serves; a repeat adds no record."""
-        reason = f"answers the golden rows as Lambda version {champion.lambda_version}"
-        evidence = {**champion.carried, "sha256": self.version.sha256, "reason": reason}
-        self._record("deployed", f"{champion.seq}/{champion.lambda_version}", evidence, champion.former, at)
-        self._announce(ROLLOUT_PROMOTED, champion.former, reason, at)
-
     def _go_back(self, lambda_version: str, former: str, revision: str | None) -> None:
         """Point the alias at `former`, even if it does. Raises AliasMoved when it is where no rollout left it."""
         alias = self.function.alias(ALIAS)
         if alias.version not in (lambda_version, former) and alias.revision != revision:
-            raise AliasMoved(f"{self.function.name}:{ALIAS} points at version {alias.version}, not at {lambda_version}")
+            raise self._moved(alias)
         self._point(former, alias.revision)
 
-    def _point(self, target: str, revision: str) -> None:
+    def _moved(self, alias: Alias) -> AliasMoved:
+        shares = f", with {alias.weights} to others" if alias.weights else ""
+        return AliasMoved(f"{self.function.name}:{ALIAS} was changed, and points at version {alias.version}{shares}")
+
+    def _point(self, target: str, revision: str, weights: Mapping[str, float] | None = None) -> str:
         try:
-            self.function.move_alias(ALIAS, target, revision)
+            return self.function.move_alias(ALIAS, target, revision, weights)
         except ConditionFailed as error:
             raise PublishPending(str(error)) from error
 
@@ -222,18 +242,3 @@ class Rollout:
         signature = parse_signature(self.data.get(f"{self.version.prefix}signature.json"))
         golden = Golden.parse(self.data.get(f"{self.version.prefix}golden.json"))
         return signature, golden, self.function.invoke(qualifier, request_event(signature, golden, at))
-
-    def _record(self, fact: Fact, key: str, evidence: dict[str, Any], former: int | None, at: datetime) -> None:
-        model, version = self.version.model, self.version.version
-        self.ledger.append(
-            f"model/{model}",
-            fact,
-            key=f"{fact}/{version}/{key}",
-            at=at,
-            actor=ACTOR,
-            evidence={"version": version, "former": former, **evidence},
-        )
-
-    def _announce(self, fact: str, former: int | None, reason: str, at: datetime) -> None:
-        model, version = self.version.model, self.version.version
-        self.bus.put(fact, RolloutEnded(model=model, version=version, former=former, reason=reason, as_of=at))

@@ -3,57 +3,128 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
+from perennial.catalog.rollout import RolloutSpec
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.failures import explain
 from perennial.registry import ModelVersion, Registry
+from perennial.rollout.canary import Canary
+from perennial.rollout.evidence import Arms, Totals, counted
+from perennial.rollout.looking import Onward, begun, looked, shifted
 from perennial.rollout.retention import prune
-from perennial.rollout.rollout import Rollout
+from perennial.rollout.rollout import ALIAS, Rollout
 from perennial.rollout.turn import Turn
 from perennial.stage import InputInvalid
 
 
-def step(
-    message: DeployInput, registry: Registry, rollout_of: Callable[[ModelVersion], Rollout], kept_versions: int
-) -> DeployOutput:
-    """Take one step of a rollout. Raises InputInvalid when a step comes before `publish`, which takes the turn."""
-    if message.action == "publish":
-        if message.execution is None:
-            raise InputInvalid("stage deploy: action publish needs execution, the ARN of the rollout's own")
-        Turn(registry.items).take(message.model, message.execution)
-    version = _asked(message, registry)
-    if version is None:
-        return DeployOutput(model=message.model, version=None, **_failure(message))
-    rollout = rollout_of(version)
-    known = DeployOutput(
-        model=message.model,
-        version=version.version,
-        lambda_version=message.lambda_version,
-        former=message.former,
-        revision=message.revision,
-    )
-    if message.action == "publish":
+@dataclass(frozen=True)
+class Steps:
+    """The steps of rollouts. `spec_of` tells a model's rollout spec, None for all requests at once."""
+
+    registry: Registry
+    rollout_of: Callable[[ModelVersion], Rollout]
+    spec_of: Callable[[str], RolloutSpec | None]
+    totals: Totals
+    kept_versions: int
+
+    def take(self, message: DeployInput) -> DeployOutput:
+        """Take one step. Raises InputInvalid when it comes before `publish`, which takes the turn."""
+        version = self._asked(message)
+        if message.action == "publish":
+            if message.execution is None:
+                raise InputInvalid("stage deploy: action publish needs execution, the ARN of the rollout's own")
+            Turn(self.registry.items).take(message.model, message.execution, version.version if version else None)
+            # what was asked may have changed while another rollout had its turn
+            version = self._asked(message)
+        if version is None:
+            return DeployOutput(model=message.model, version=None, **_failure(message))
+        rollout = self.rollout_of(version)
+        known = DeployOutput(
+            model=message.model,
+            version=version.version,
+            lambda_version=message.lambda_version,
+            former=message.former,
+            revision=message.revision,
+            canary=message.canary,
+        )
+        if message.action == "publish":
+            return known.model_copy(update=self._publish(message, rollout))
+        if message.action == "restore":
+            failed = rollout.restore(
+                message.lambda_version,
+                message.former,
+                message.revision,
+                message.canary,
+                explain(message.failure or {}),
+                message.as_of,
+            )
+            return known.model_copy(update={"error": failed.error, "cause": failed.cause})
+        if message.action == "prune":
+            deleted = prune(message.model, rollout.function, self.registry, self.kept_versions)
+            return known.model_copy(update={"deleted": deleted})
+        return known.model_copy(update=self._try(message, rollout))
+
+    def _asked(self, message: DeployInput) -> ModelVersion | None:
+        """The version that is meant; None for the champion where there is none. Raises VersionUnknown."""
+        if message.version == "champion":
+            return self.registry.champion(message.model)
+        return self.registry.get(message.model, message.version)
+
+    def _publish(self, message: DeployInput, rollout: Rollout) -> dict[str, object]:
+        """What is known from then on. Where nothing serves that a challenger could be compared with, no canary is."""
         published = rollout.publish_again() if message.version == "champion" else rollout.publish()
         if published is None:
-            return known
-        return known.model_copy(update=asdict(published))
-    if message.action == "restore":
-        failure = explain(message.failure or {})
-        failed = rollout.restore(message.lambda_version, message.former, message.revision, failure, message.as_of)
-        return known.model_copy(update={"error": failed.error, "cause": failed.cause})
-    if message.action == "prune":
-        deleted = prune(message.model, rollout.function, registry, kept_versions)
-        return known.model_copy(update={"deleted": deleted})
-    _try(message, rollout)
-    return known
+            return {}
+        spec = self.spec_of(message.model)
+        beside = rollout.carrying_champion() == published.former != published.lambda_version
+        return {**asdict(published), "canary": Canary(plan=spec) if spec and beside else None}
+
+    def _try(self, message: DeployInput, rollout: Rollout) -> dict[str, object]:
+        lambda_version, former, revision = message.lambda_version, message.former, message.revision
+        if lambda_version is None or former is None or revision is None:
+            raise InputInvalid(f"stage deploy: action {message.action} needs lambda_version, former and revision")
+        if message.action == "check":
+            rollout.check(lambda_version, message.as_of)
+            return {}
+        if message.action == "smoke":
+            # the last thing before the first shift, so that an environment of the version is warm
+            rollout.smoke(lambda_version, message.as_of)
+            return {}
+        Turn(self.registry.items).check(message.model, message.execution)
+        if message.action == "shift":
+            return self._shift(message, rollout, lambda_version, former, revision)
+        if message.action == "look":
+            return self._look(message, rollout, lambda_version, former)
+        rollout.verify(lambda_version, str(message.execution), message.canary, message.as_of)
+        return {}
+
+    def _shift(
+        self, message: DeployInput, rollout: Rollout, lambda_version: str, former: str, revision: str
+    ) -> dict[str, object]:
+        canary, share = message.canary, None
+        if canary is not None and not canary.promoted:
+            canary = begun(canary, message.as_of)
+            share = canary.weight
+        moved = rollout.shift(lambda_version, former, revision, share)
+        if canary is not None and share is not None:
+            champion = self.registry.champion_entry(message.model)
+            rollout.facts.shifted(lambda_version, canary, champion.version if champion else None, message.as_of)
+        return {"revision": moved, **_onward(shifted(canary))}
+
+    def _look(self, message: DeployInput, rollout: Rollout, lambda_version: str, former: str) -> dict[str, object]:
+        canary = message.canary
+        if canary is None or not canary.starts:
+            raise InputInvalid("stage deploy: action look needs a canary, from shift")
+        rollout.watch(lambda_version, former, canary.weight)
+        arms = Arms(message.model, rollout.function.name, ALIAS, lambda_version, former)
+        steps = counted(arms, canary, message.as_of, self.totals)
+        return _onward(looked(canary, steps, (), message.as_of))
 
 
-def _asked(message: DeployInput, registry: Registry) -> ModelVersion | None:
-    """The version that is meant; None for the champion where there is none. Raises VersionUnknown."""
-    if message.version == "champion":
-        return registry.champion(message.model)
-    return registry.get(message.model, message.version)
+def _onward(onward: Onward) -> dict[str, object]:
+    failure = {"error": onward.failure.error, "cause": onward.failure.cause} if onward.failure else {}
+    return {"next": onward.next, "canary": onward.canary, "wait": onward.wait, **failure}
 
 
 def _failure(message: DeployInput) -> dict[str, str]:
@@ -62,17 +133,3 @@ def _failure(message: DeployInput) -> dict[str, str]:
         return {}
     failure = explain(message.failure or {})
     return {"error": failure.error, "cause": failure.cause}
-
-
-def _try(message: DeployInput, rollout: Rollout) -> None:
-    lambda_version, revision = message.lambda_version, message.revision
-    if lambda_version is None or revision is None:
-        raise InputInvalid(f"stage deploy: action {message.action} needs lambda_version and revision, from publish")
-    if message.action == "check":
-        rollout.check(lambda_version, message.as_of)
-    elif message.action == "smoke":
-        rollout.smoke(lambda_version, message.as_of)
-    elif message.action == "shift":
-        rollout.shift(lambda_version, revision)
-    else:
-        rollout.verify(lambda_version, message.as_of)

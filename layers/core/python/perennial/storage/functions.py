@@ -124,16 +124,20 @@ class Function:
         weights = (reply.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
         return Alias(reply["FunctionVersion"], reply["RevisionId"], dict(weights))
 
-    def move_alias(self, name: str, version: str, revision: str) -> None:
-        """Point the alias at `version` alone. Raises ConditionFailed when it is no longer at `revision`."""
+    def move_alias(self, name: str, version: str, revision: str, weights: Mapping[str, float] | None = None) -> str:
+        """Point the alias at `version`, but for the shares of calls that `weights` gives to others; its new revision.
+
+        Raises ConditionFailed when it is no longer at `revision`.
+        """
         with self._calling("move the alias of", name):
-            client("lambda").update_alias(
+            reply = client("lambda").update_alias(
                 FunctionName=self.name,
                 Name=name,
                 FunctionVersion=version,
-                RoutingConfig={"AdditionalVersionWeights": {}},
+                RoutingConfig={"AdditionalVersionWeights": dict(weights or {})},
                 RevisionId=revision,
             )
+        return str(reply["RevisionId"])
 
     def invoke(self, qualifier: str, event: Mapping[str, Any]) -> Answer:
         """Call a version or an alias and wait for its answer."""

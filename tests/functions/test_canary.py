@@ -1,0 +1,245 @@
+"""A rollout by steps: the judge is asked at every look, and what it says is done, recorded and told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from itertools import pairwise
+from typing import Any
+
+import pytest
+import yaml
+
+from functions.deploy.handler import lambda_handler
+from perennial.catalog.rollout import BESIDES
+from perennial.errors import AliasMoved, RolloutStopped
+from perennial.events import DeployInput
+from perennial.rollout.canary import Canary
+from perennial.stage import InputInvalid
+from tests.functions.conftest import CATALOG, World
+from tests.functions.test_deploy import FUNCTION, api, champion, event, function, patient, registered, roll_out
+from tests.lambda_api import FunctionState
+from tests.rollout_workflow import AT, Execution
+from tests.unit.serving.bundles import MODEL
+
+__all__ = ["api", "function"]
+
+STEPS = {"steps": [0.1, 0.5], "dwell": 600, "requests": 50, "limit": 7200}
+
+
+def with_steps(world: World, **changes: Any) -> None:
+    """Deploy the catalog with a rollout by steps."""
+    spec = yaml.safe_load((CATALOG / "models" / f"{MODEL}.yaml").read_text())
+    world.deploy_catalog(extra={f"models/{MODEL}.yaml": yaml.safe_dump(spec | {"rollout": {**STEPS, **changes}})})
+
+
+@dataclass
+class Callers:
+    """Requests to the alias, a minute's worth in CloudWatch at a time, of which each version fails its share."""
+
+    world: World
+    function: FunctionState
+    per_minute: int = 100
+    failing: dict[str, float] = field(default_factory=dict)
+    faults: bool = False
+
+    def call(self, execution: Execution, seconds: int) -> None:
+        """Be there for so long, until now."""
+        start, rest = execution.at - timedelta(seconds=seconds), 1 - sum(self.function.weights.values())
+        counted: dict[str, list[dict[str, Any]]] = {"AWS/Lambda": [], "Perennial": []}
+        for minute in range(0, seconds, 60):
+            at = start + timedelta(seconds=minute)
+            for version, share in {self.function.alias: rest, **self.function.weights}.items():
+                requests = round(self.per_minute * share)
+                failed = round(requests * self.failing.get(version, 0.0))
+                alias = {"FunctionName": FUNCTION, "Resource": f"{FUNCTION}:live", "ExecutedVersion": version}
+                own = {"model": MODEL, "lambda_version": version}
+                counted["AWS/Lambda"].append(datum("Invocations", requests, at, alias))
+                if self.faults:
+                    counted["Perennial"].append(datum("PredictFault", failed, at, own))
+                else:
+                    counted["AWS/Lambda"].append(datum("Errors", failed, at, alias))
+        for namespace, data in counted.items():
+            for first in range(0, len(data), 500):
+                self.world.client("cloudwatch").put_metric_data(
+                    Namespace=namespace, MetricData=data[first : first + 500]
+                )
+
+
+def datum(name: str, value: float, at: datetime, dimensions: dict[str, str]) -> dict[str, Any]:
+    told = [{"Name": key, "Value": word} for key, word in dimensions.items()]
+    return {"MetricName": name, "Dimensions": told, "Timestamp": at, "Value": value, "Unit": "Count"}
+
+
+@pytest.fixture
+def served(world: World, function: FunctionState) -> FunctionState:
+    """Version 1 serves as Lambda version 2, since nothing was there to compare it with; later ones go by steps."""
+    with_steps(world)
+    assert roll_out(registered(world, "r1"))["error"] is None
+    assert function.weights == {}
+    return function
+
+
+@pytest.fixture
+def callers(world: World, served: FunctionState) -> Callers:
+    return Callers(world, served)
+
+
+def rolling(world: World, callers: Callers, run: str = "r2") -> Execution:
+    """A rollout of a new version, under the callers' eyes."""
+    execution = Execution(patient, MODEL, registered(world, run), event("publish")["execution"])
+    execution.waited = lambda seconds: callers.call(execution, seconds)
+    return execution
+
+
+def until(execution: Execution, state: str) -> Execution:
+    while execution.next != state:
+        execution.step()
+    return execution
+
+
+def records(world: World) -> list[tuple[str, dict[str, Any]]]:
+    return [(one.fact, one.evidence) for one in world.ledger.read(f"model/{MODEL}")]
+
+
+def test_an_equal_challenger_is_promoted_step_by_step(world: World, served: FunctionState, callers: Callers) -> None:
+    execution = rolling(world, callers)
+    shares = []
+    while not execution.over:
+        execution.step()
+        shares.append(dict(served.weights))
+    assert [share for before, share in pairwise([{}, *shares]) if before != share] == [{"3": 0.1}, {"3": 0.5}, {}]
+    assert (served.alias, champion(world)) == ("3", 2)
+    facts = records(world)
+    assert [fact for fact, _ in facts] == ["deployed", "shifted", "shifted", "deployed"]
+    assert [evidence["weight"] for fact, evidence in facts if fact == "shifted"] == [0.1, 0.5]
+    _, promoted = facts[-1]
+    assert (promoted["verdict"], promoted["steps"], promoted["former"]) == ("promote", 2, 1)
+    # every settled minute of the steps was seen once, and none besides
+    assert promoted["seen"]["requests"] + promoted["seen"]["champion_requests"] == pytest.approx(
+        100 * settled_minutes(execution), rel=0.02
+    )
+    told = world.facts("Rollout Promoted")[-1]["detail"]
+    assert told["reason"].startswith("promote: not inferior")
+    assert (told["verdict"], told["spoiled_share"]) == ("promote", 0.0)
+
+
+def settled_minutes(execution: Execution) -> float:
+    canary = Canary.model_validate(execution.known["canary"])
+    return sum((until - since).total_seconds() for since, until in canary.windows(execution.at)) / 60
+
+
+@pytest.mark.parametrize("faults", [True, False], ids=["answers that are none", "crashes"])
+def test_a_challenger_that_fails_is_rolled_back_with_the_reason(
+    world: World, served: FunctionState, callers: Callers, faults: bool
+) -> None:
+    callers.failing, callers.faults = {"3": 0.8}, faults
+    output = rolling(world, callers).run()
+    assert output["error"] == "ChallengerRefused"
+    assert "times as often as the champion" in output["cause"]
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    fact, evidence = records(world)[-1]
+    assert (fact, evidence["verdict"], evidence["former"]) == ("rolled back", "rollback", 1)
+    seen = evidence["seen"]
+    assert seen["errors"] > 0.7 * seen["requests"] > 0
+    assert seen["spoiled_share"] == pytest.approx(0.08, abs=0.01)
+    told = world.facts("Rollout Rolled Back")[-1]["detail"]
+    assert told["reason"].startswith("ChallengerRefused: fails")
+    assert told["spoiled_share"] == seen["spoiled_share"]
+    # and the version can be tried again
+    callers.failing = {}
+    assert rolling(world, callers, "r3").run()["error"] is None
+
+
+def test_errors_of_both_are_nobodys_fault(world: World, served: FunctionState, callers: Callers) -> None:
+    callers.failing = {"2": 0.2, "3": 0.2}
+    assert rolling(world, callers).run()["error"] is None
+    assert champion(world) == 2
+
+
+@pytest.mark.parametrize(("otherwise", "serves"), [("hold", 1), ("promote", 2)])
+def test_what_traffic_does_not_show_in_time_ends_as_the_spec_says(
+    world: World, served: FunctionState, callers: Callers, otherwise: str, serves: int
+) -> None:
+    with_steps(world, otherwise=otherwise)
+    callers.per_minute = 0
+    output = rolling(world, callers).run()
+    assert champion(world) == serves
+    assert served.weights == {}
+    fact, evidence = records(world)[-1]
+    assert evidence["verdict"] == "inconclusive"
+    if otherwise == "hold":
+        assert (fact, output["error"]) == ("inconclusive", "RolloutInconclusive")
+        assert world.facts("Rollout Rolled Back")[-1]["detail"]["reason"].startswith("RolloutInconclusive: 0 requests")
+    else:
+        assert (fact, output["error"]) == ("deployed", None)
+        assert world.facts("Rollout Promoted")[-1]["detail"]["reason"].startswith("inconclusive: 0 requests")
+
+
+def test_a_look_does_not_see_what_has_not_settled(world: World, served: FunctionState, callers: Callers) -> None:
+    execution = until(rolling(world, callers), "look")
+    assert execution.answer["wait"] == STEPS["dwell"] + BESIDES
+    # all of its requests fail, but that was a minute ago
+    execution.at += timedelta(seconds=480)
+    callers.failing = {"3": 1.0}
+    callers.call(execution, 420)
+    found = lambda_handler({**execution.known, "action": "look", "as_of": execution.at.isoformat()}, None)
+    assert (found["next"], found["canary"]["evidence"]["requests"]) == ("look", 0)
+
+
+def test_the_plan_is_that_of_the_beginning(world: World, served: FunctionState, callers: Callers) -> None:
+    execution = until(rolling(world, callers), "look")
+    with_steps(world, steps=[0.9], limit=86_400)
+    execution.run()
+    assert [evidence["weight"] for fact, evidence in records(world) if fact == "shifted"] == [0.1, 0.5]
+
+
+def test_an_alias_that_somebody_moves_ends_the_rollout(world: World, served: FunctionState, callers: Callers) -> None:
+    execution = until(rolling(world, callers), "look")
+    served.weights = {}
+    served.point("2")
+    assert execution.run()["error"] == AliasMoved.__name__
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+
+
+def test_shares_that_a_dead_rollout_left_are_taken_back_by_a_deployment(
+    world: World, served: FunctionState, callers: Callers
+) -> None:
+    until(rolling(world, callers), "look")
+    assert served.weights == {"3": 0.1}
+    assert roll_out("champion", event("publish")["execution"] + "-next")["lambda_version"] is None
+    assert (served.alias, served.weights) == ("2", {})
+
+
+def test_a_dead_rollout_is_begun_again(world: World, served: FunctionState, callers: Callers) -> None:
+    dead = until(rolling(world, callers), "look")
+    again = Execution(patient, MODEL, dead.known["version"], event("publish")["execution"] + "-next", at=dead.at)
+    again.waited = lambda seconds: callers.call(again, seconds)
+    assert again.run()["error"] is None
+    assert champion(world) == 2
+    # what was looked at, was shifted and promoted by an execution that has lost its turn, changes nothing
+    assert dead.run()["error"] == RolloutStopped.__name__
+    assert (served.alias, served.weights, champion(world)) == ("3", {}, 2)
+
+
+def test_the_champion_on_a_changed_function_goes_by_steps_too(
+    world: World, served: FunctionState, callers: Callers
+) -> None:
+    served.configuration["MemorySize"] = 2048
+    execution = Execution(patient, MODEL, "champion", event("publish")["execution"])
+    execution.waited = lambda seconds: callers.call(execution, seconds)
+    assert execution.run()["error"] is None
+    assert (served.alias, champion(world)) == ("3", 1)
+    assert [fact for fact, _ in records(world)] == ["deployed", "shifted", "shifted", "deployed"]
+
+
+def test_a_look_needs_a_step(world: World, served: FunctionState, callers: Callers) -> None:
+    execution = until(rolling(world, callers), "shift")
+    with pytest.raises(InputInvalid, match="needs a canary"):
+        lambda_handler({**execution.known, "action": "look", "as_of": AT.isoformat(), "canary": None}, None)
+
+
+def test_the_sample_event_is_a_look(world: World) -> None:
+    message = DeployInput.model_validate(event("look"))
+    assert message.canary is not None
+    assert message.canary.weight == 0.05
