@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import shutil
+import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+import yaml
+from onnx import TensorProto, helper
 
 from infra.synth import synthesize
+from perennial.registry.registration import COPIED
 from perennial.storage import translate
 from scripts.cli import local
 from scripts.cli.deployment import Deployment
@@ -78,6 +84,20 @@ class Account:
     def alias(self) -> str:
         found: str = self.lambda_.get_alias(FunctionName=FUNCTION, Name="live")["FunctionVersion"]
         return found
+
+    @property
+    def weights(self) -> dict[str, float]:
+        found = self.lambda_.get_alias(FunctionName=FUNCTION, Name="live").get("RoutingConfig") or {}
+        weights: dict[str, float] = found.get("AdditionalVersionWeights") or {}
+        return weights
+
+    def ended(self, execution: str) -> dict[str, Any] | None:
+        """The execution, once it has ended."""
+        told: dict[str, Any] = self.states.describe_execution(executionArn=execution)
+        return None if told["status"] == "RUNNING" else told
+
+    def tick(self, seconds: float) -> None:
+        self._control("tick", {"seconds": seconds})
 
     def versions(self) -> list[int]:
         listed = self.lambda_.list_versions_by_function(FunctionName=FUNCTION)["Versions"]
@@ -219,3 +239,119 @@ def test_old_lambda_versions_go(account: Account) -> None:
     assert versions == [1, *range(newest - KEPT + 1, newest + 1)]
     assert account.alias == str(newest)
     assert account.answers()
+
+
+# ---- rollouts by steps
+
+# Margins so wide that some dozens of requests show something.
+STEPS = {
+    "steps": [0.5],
+    "dwell": "1m",
+    "requests": 20,
+    "limit": "2h",
+    "errors": {"alpha": 0.05, "ratio": 3, "rate": 0.2},
+}
+DEAR = 1e6
+
+
+@pytest.fixture
+def by_steps(account: Account) -> None:
+    """A deployment whose catalog wants steps. The catalog's object is changed in place, to spare a synthesis."""
+    bucket, _, key = account.deployment.parameters["catalog"].removeprefix("s3://").partition("/")
+    s3, buffer = account.deployment.client("s3"), io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(s3.get_object(Bucket=bucket, Key=key)["Body"].read())) as old:
+        files = {name: old.read(name) for name in old.namelist()}
+    spec = yaml.safe_load(files["models/returns.yaml"]) | {"rollout": STEPS}
+    files["models/returns.yaml"] = yaml.safe_dump(spec, allow_unicode=True).encode()
+    with zipfile.ZipFile(buffer, "w") as new:
+        for name, content in files.items():
+            new.writestr(name, content)
+    s3.put_object(Bucket=bucket, Key=key, Body=buffer.getvalue())
+    # processes keep the catalog that they have read
+    account.deploy(lambda template: function(template, "perennial-dev-deploy").update(MemorySize=1088), "loop")
+
+
+def challenge(account: Account, run: str, graph: Callable[[bytes], bytes] = lambda graph: graph) -> str:
+    """Register a version like the first, but for what `graph` does to it, and have it rolled out; its execution."""
+    first = account.deployment.registry.get("returns", 1)
+    for name in COPIED:
+        content = account.deployment.data.get(first.prefix + name)
+        if name == "model.onnx":
+            content = graph(content)
+        elif name in ("request.json", "training.json", "evaluation.json"):
+            content = json.dumps(json.loads(content) | {"run": run}).encode()
+        account.deployment.data.put(f"staging/{run}/{name}", content)
+    known = {one["executionArn"] for one in account.rollouts()}
+    account.states.start_execution(
+        stateMachineArn=account.deployment.parameters["promotion-workflow"],
+        input=json.dumps({"model": "returns", "run": run}),
+    )
+    [arn] = eventually(lambda: {one["executionArn"] for one in account.rollouts()} - known)
+    eventually(lambda: account.weights)
+    return str(arn)
+
+
+def no_number_for_dear_things(graph: bytes) -> bytes:
+    """A graph that knows no answer for whatever is dearer than anything it was tried with."""
+    model = onnx.load_from_string(graph)
+    price, output = model.graph.input[0].name, model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["answer" if name == output else name for name in node.output]
+    model.graph.node.extend(
+        [
+            helper.make_node("Greater", [price, "dear"], ["is_dear"]),
+            helper.make_node("Where", ["is_dear", "unknown", "answer"], [output]),
+        ]
+    )
+    model.graph.initializer.extend(
+        helper.make_tensor(name, TensorProto.FLOAT, [1], [value])
+        for name, value in (("dear", DEAR / 2), ("unknown", float("nan")))
+    )
+    return model.SerializeToString()
+
+
+def call(account: Account, requests: int, price: float) -> list[int]:
+    """Requests of a minute of their own; their statuses. Then the clock goes on to where the next look is due."""
+    body = json.dumps(tensors(price=[price], größe=["S"], first_order=[True])).encode()
+    account.tick(60)
+    statuses = [account.shop.api.request("POST", "/v2/models/returns/infer", body)[0] for _ in range(requests)]
+    account.tick(540)
+    return statuses
+
+
+def test_a_canary_that_fails_goes_back_and_one_that_does_not_is_promoted_whatever_is_deployed_meanwhile(
+    account: Account, by_steps: None
+) -> None:
+    before, facts = account.alias, account.facts()
+    # given a challenger that has no answer for what is dear
+    failing = challenge(account, "dear", no_number_for_dear_things)
+    assert set(call(account, 60, DEAR)) == {200, 500}
+    told = eventually(lambda: account.ended(failing))
+    assert (told["status"], told["error"]) == ("FAILED", "ChallengerRefused")
+    assert "times as often as the champion" in told["cause"]
+    assert (account.alias, account.weights) == (before, {})
+    [(fact, evidence)] = account.facts()[len(facts) :]
+    assert (fact, evidence["verdict"], evidence["steps"]) == ("rolled back", "rollback", 1)
+    assert 0.2 < evidence["seen"]["spoiled_share"] < 0.8
+    assert account.answers()
+
+    # given a challenger that is as good as the champion, and a template that is deployed while it is tried
+    equal = challenge(account, "equal")
+    weights, known = account.weights, {one["executionArn"] for one in account.rollouts()}
+    assert list(weights.values()) == [0.5]
+    assert account.deploy(more_memory)
+    assert (account.alias, account.weights) == (before, weights)
+    [waiting] = eventually(lambda: {one["executionArn"] for one in account.rollouts()} - known)
+    assert set(call(account, 60, 10.0)) == {200}
+    told = eventually(lambda: account.ended(equal))
+    # then it is promoted on the function it was tried on, and rolled out on the new one after that
+    assert told["status"] == "SUCCEEDED", told
+    [(served, promoted)] = account.facts()[len(facts) + 1 :]
+    assert (served, promoted["verdict"], promoted["former"]) == ("deployed", "promote", 1)
+    assert promoted["seen"]["errors"] == 0
+    assert promoted["lambda_version"] == next(iter(weights))
+    memory = account.configuration("$LATEST")["MemorySize"]
+    assert account.configuration(account.alias)["MemorySize"] < memory
+    eventually(lambda: account.tick(5) or account.weights)
+    assert account.configuration(next(iter(account.weights)))["MemorySize"] == memory
+    account.states.stop_execution(executionArn=waiting)

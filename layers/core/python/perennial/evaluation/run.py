@@ -13,6 +13,7 @@ from perennial.evaluation.holdout import Holdout, read_holdout
 from perennial.evaluation.metrics import Scored, measure
 from perennial.evaluation.scoring import Graph
 from perennial.registry import ModelVersion
+from perennial.rollout.scores import spread_of
 from perennial.storage.objects import Objects
 
 
@@ -42,6 +43,8 @@ def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion
         "blocks": {"kind": blocks.kind, "count": blocks.count},
         "intervals": {"confidence": CONFIDENCE, "draws": DRAWS, "seed": SEED},
         "metrics": {name: metric.to_json() for name, metric in metrics.items()},
+        # what a rollout compares live scores with
+        "scores": spread_of(answers.tolist(), probabilities=spec.task != "regression").model_dump(mode="json"),
         "gates": gates,
         "champion": former,
         "comparison": None if compared is None else compared.to_json(),

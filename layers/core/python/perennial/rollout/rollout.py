@@ -27,6 +27,7 @@ from perennial.rollout.canary import Canary
 from perennial.rollout.code import code_of
 from perennial.rollout.facts import Facts
 from perennial.rollout.golden import Golden, check_answer, request_event
+from perennial.rollout.scores import Spread
 from perennial.rollout.turn import Turn
 from perennial.serving.signature import Signature, parse_signature
 from perennial.storage.functions import LATEST, Alias, Answer, Configuration, Function
@@ -209,6 +210,11 @@ class Rollout:
         serving = champion.version if champion else None
         self.facts.ended(lambda_version, Failure(failure.error, cause), serving, canary, at)
         return Failure(failure.error, cause)
+
+    def offline(self) -> Spread | None:
+        """The version's scores of held-out rows; None where its evaluation told none."""
+        found = self.data.get_json(f"{self.version.prefix}evaluation.json").get("scores")
+        return Spread.model_validate(found) if found else None
 
     def _is_committed(self, champion: Champion, lambda_version: str) -> bool:
         return (champion.version, champion.lambda_version) == (self.version.version, lambda_version)

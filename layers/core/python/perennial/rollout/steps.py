@@ -11,7 +11,9 @@ from perennial.governance.failures import explain
 from perennial.registry import ModelVersion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.evidence import Arms, Totals, counted
+from perennial.rollout.guards import guards_of
 from perennial.rollout.looking import Onward, begun, looked, shifted
+from perennial.rollout.observed import observed
 from perennial.rollout.retention import prune
 from perennial.rollout.rollout import ALIAS, Rollout
 from perennial.rollout.turn import Turn
@@ -119,7 +121,9 @@ class Steps:
         rollout.watch(lambda_version, former, canary.weight)
         arms = Arms(message.model, rollout.function.name, ALIAS, lambda_version, former)
         steps = counted(arms, canary, message.as_of, self.totals)
-        return _onward(looked(canary, steps, (), message.as_of))
+        seen = observed(rollout.data, arms, canary.windows(message.as_of))
+        guards = guards_of(canary.plan, seen, rollout.offline())
+        return _onward(looked(canary, steps, guards, message.as_of))
 
 
 def _onward(onward: Onward) -> dict[str, object]:

@@ -1,0 +1,133 @@
+"""What may end a rollout besides errors: scoring time, answers that can be none, scores unlike any expected.
+
+Each guard is a test with an α of its own that may be asked at every look; none of them can promote. Observations of all
+steps are counted together: unlike those of errors, their hypotheses do not depend on who gets which share.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict, deque
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from statistics import median
+from typing import Any
+
+from perennial.catalog.rollout import Latency, Outputs, RolloutSpec, Scores
+from perennial.rollout.bounded_tests import mean_of, over
+from perennial.rollout.judge import Guard
+from perennial.rollout.observed import Seen
+from perennial.rollout.scores import Spread, score_of
+
+# The same answer to nine of ten pairs of different questions may still be a coarse model.
+_SAME = 0.9
+# Of probabilities; float32 sums of a forest come out a little above 1.
+_ROUNDING = 1e-6
+
+
+def guards_of(spec: RolloutSpec, seen: Sequence[Seen], offline: Spread | None) -> list[Guard]:
+    """Every guard's word on what was seen. `offline` are the challenger's scores of held-out rows, where it has any."""
+    found = [_latency(spec.latency, seen), _outputs(spec.outputs, seen, offline)]
+    if spec.latency.slo_ms is not None:
+        found.append(_slo(spec.latency, seen, spec.latency.slo_ms))
+    if offline is not None:
+        found.append(_scores(spec.scores, seen, offline))
+    return found
+
+
+def _latency(spec: Latency, seen: Sequence[Seen]) -> Guard:
+    """Warm requests of both versions in pairs of about as many rows, in order: is the challenger's slower by more than
+    the ratio more often than not? Cold calls are counted apart, since a small share of requests has more of them.
+    """
+    warm = [one for one in seen if not one.cold]
+    slower = Counter(float(mine.score_us > spec.ratio * theirs.score_us) for mine, theirs in _pairs(warm))
+    times = {word: [one.score_us for one in warm if one.challenger is mine] for word, mine in _ARMS}
+    evidence = {
+        "pairs": slower.total(),
+        "slower": slower[1.0],
+        "median_us": {word: median(values) if values else None for word, values in times.items()},
+        "cold": {word: sum(one.cold for one in seen if one.challenger is mine) for word, mine in _ARMS},
+    }
+    reason = (
+        f"slower than {spec.ratio:g} times the champion in {slower[1.0]} of {slower.total()} pairs of warm requests"
+    )
+    return Guard("latency", over(slower, 0.5), spec.alpha, reason, evidence)
+
+
+_ARMS = (("challenger", True), ("champion", False))
+
+
+def _slo(spec: Latency, seen: Sequence[Seen], limit_ms: float) -> Guard:
+    late = Counter(float(one.score_us > 1000 * limit_ms) for one in seen if one.challenger and not one.cold)
+    reason = f"{late[1.0]} of {late.total()} warm requests took longer than {limit_ms:g} ms to score"
+    return Guard("slo", over(late, spec.over), spec.alpha, reason, {"warm": late.total(), "late": late[1.0]})
+
+
+def _outputs(spec: Outputs, seen: Sequence[Seen], offline: Spread | None) -> Guard:
+    """Answers that can be none, and the same answer to different questions (unless it was so on held-out rows)."""
+    mine = [one for one in seen if one.challenger]
+    strange = Counter(float(_is_strange(one.outputs, offline)) for one in mine)
+    asked = [one for one in mine if one.inputs is not None]
+    same = Counter(float(a.outputs == b.outputs) for a, b in pairwise(asked) if a.inputs != b.inputs)
+    coarse = offline is not None and max(offline.counts) > _SAME * sum(offline.counts)
+    beyond, constant = over(strange, spec.rate), 0.0 if coarse else over(same, _SAME)
+    evidence = {"answers": strange.total(), "strange": strange[1.0], "different": same.total(), "same": same[1.0]}
+    reason = f"{strange[1.0]} of {strange.total()} answers are beyond all bounds"
+    if constant > beyond:
+        reason = f"the same answer to {same[1.0]} of {same.total()} pairs of different questions"
+    return Guard("outputs", mean_of((beyond, constant)), spec.alpha, reason, evidence)
+
+
+def _is_strange(outputs: Sequence[float], offline: Spread | None) -> bool:
+    """No probability; or a number further from all those of held-out rows than these are from each other."""
+    if len(outputs) > 1:
+        return any(not -_ROUNDING <= value <= 1 + _ROUNDING for value in outputs)
+    if offline is None or offline.high <= offline.low:
+        return False
+    span = offline.high - offline.low
+    return not offline.low - span <= outputs[0] <= offline.high + span
+
+
+def _scores(spec: Scores, seen: Sequence[Seen], offline: Spread) -> Guard:
+    """Scores further than the margin from the challenger's own on held-out rows *and* from the champion's of the same
+    time.
+
+    A retrained model may score unlike its champion, and requests may be unlike held-out rows: neither is a fault. The
+    lesser of two e-values is one against "either is near".
+    """
+    scores = {word: [score_of(one.outputs) for one in seen if one.challenger is mine] for word, mine in _ARMS}
+    mine, theirs = scores["challenger"], scores["champion"]
+    both = list(zip(mine, theirs, strict=False))
+    own = mean_of(_beyond_own(mine, offline, spec.margin))
+    others = mean_of(_beyond_others(both, offline.edges, spec.margin))
+    evidence: dict[str, Any] = {"scores": len(mine), "pairs": len(both), "log_e_own": own, "log_e_champion": others}
+    reason = (
+        f"scores are more than {spec.margin:g} (Kolmogorov distance) from its own on held-out rows, "
+        "and from the champion's of the same time"
+    )
+    return Guard("scores", min(own, others), spec.alpha, reason, evidence)
+
+
+def _beyond_own(scores: Sequence[float], offline: Spread, margin: float) -> Iterator[float]:
+    for edge, share in zip(offline.edges, offline.shares_up_to(), strict=True):
+        below = sum(score <= edge for score in scores)
+        above = len(scores) - below
+        # a bound of 1 or more cannot be passed
+        yield over({1.0: below, 0.0: above}, share + margin) if share + margin < 1 else 0.0
+        yield over({1.0: above, 0.0: below}, 1 - share + margin) if 1 - share + margin < 1 else 0.0
+
+
+def _beyond_others(both: Sequence[tuple[float, float]], edges: Sequence[float], margin: float) -> Iterator[float]:
+    for edge in edges:
+        differences = Counter(float(mine <= edge) - float(theirs <= edge) for mine, theirs in both)
+        yield over(differences, margin, -1.0)
+        yield over({-value: count for value, count in differences.items()}, margin, -1.0)
+
+
+def _pairs(seen: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
+    """The challenger's n-th request with the champion's n-th of about as many rows (within a factor of two)."""
+    waiting: dict[int, tuple[deque[Seen], deque[Seen]]] = defaultdict(lambda: (deque(), deque()))
+    for one in seen:
+        mine, theirs = waiting[one.rows.bit_length()]
+        (mine if one.challenger else theirs).append(one)
+        if mine and theirs:
+            yield mine.popleft(), theirs.popleft()
