@@ -1,15 +1,19 @@
-"""Stage deploy: one step of a rollout per call."""
+"""Stage deploy: one step of a rollout per call; people take versions back."""
 
 from __future__ import annotations
+
+from typing import Any
 
 from perennial.catalog.load import load_catalog
 from perennial.catalog.rollout import RolloutSpec
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.ledger import Ledger
 from perennial.registry import ModelVersion, Registry
+from perennial.rollout import door
 from perennial.rollout.facts import Facts
 from perennial.rollout.rollout import Rollout
 from perennial.rollout.steps import Steps
+from perennial.rollout.undo import Undo
 from perennial.settings import DeploySettings
 from perennial.stage import stage
 from perennial.storage.bus import Bus
@@ -22,22 +26,34 @@ from perennial.storage.objects import Objects
 def run(message: DeployInput) -> DeployOutput:
     """Take the step that the message names."""
     settings = DeploySettings.from_environment()
-    items = Items(settings.registry_table)
+    registry, ledger = Registry(Items(settings.registry_table)), _ledger(settings)
 
     def rollout_of(version: ModelVersion) -> Rollout:
-        return Rollout(
-            version=version,
-            function=Function(f"{settings.predict_prefix}{version.model}"),
-            data=Objects(settings.data_bucket),
-            registry=Registry(items),
-            facts=Facts(version, Ledger(Objects(settings.ledger_bucket), items), Bus(settings.bus)),
-        )
+        function = Function(f"{settings.predict_prefix}{version.model}")
+        facts = Facts(version, ledger, Bus(settings.bus))
+        return Rollout(version, function, Objects(settings.data_bucket), registry, facts)
 
     def spec_of(model: str) -> RolloutSpec | None:
         spec = load_catalog(settings.catalog_bucket, settings.catalog_key).models.get(model)
         return spec.rollout if spec else None
 
-    return Steps(Registry(items), rollout_of, spec_of, totals, settings.kept_versions).take(message)
+    return Steps(registry, rollout_of, spec_of, totals, settings.kept_versions).take(message)
 
 
-lambda_handler = stage("deploy", DeployInput, run)
+def _undo(model: str) -> Undo:
+    settings = DeploySettings.from_environment()
+    name = load_catalog(settings.catalog_bucket, settings.catalog_key).model(model).name
+    function, registry = Function(f"{settings.predict_prefix}{name}"), Registry(Items(settings.registry_table))
+    return Undo(name, function, registry, _ledger(settings), Bus(settings.bus))
+
+
+def _ledger(settings: DeploySettings) -> Ledger:
+    return Ledger(Objects(settings.ledger_bucket), Items(settings.registry_table))
+
+
+_asked = stage("deploy", DeployInput, run)
+
+
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """A workflow's message, or an HTTP API request (payload format 2.0); each gets its answer."""
+    return door.answer(event, _undo) if "requestContext" in event else _asked(event, context)

@@ -112,6 +112,10 @@ class Api(Construct):
         for method, path in _DECISIONS:
             self._route(method, path, answer)
 
+    def take_back(self, function: lambda_.IFunction) -> None:
+        """Send what people take back to `function`."""
+        self._route("POST", "/rollbacks/{model}", integrations.HttpLambdaIntegration("TakeBack", function))
+
     def _route(self, method: str, path: str, integration: apigw.HttpRouteIntegration) -> None:
         self.api.add_routes(path=path, methods=[apigw.HttpMethod[method]], integration=integration)
 

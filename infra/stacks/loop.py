@@ -40,10 +40,10 @@ class LoopStack(Stack):
         train = Train(self, shared, network=Network(self, flow_logs_to=memory.access_logs), image=image)
         evaluate = Evaluate(self, shared, image=image)
         register = Register(self, shared)
-        deploy = Deploy(self, shared)
+        self.deploy = Deploy(self, shared)
         self.approve = Approve(self, shared)
 
-        rollout = RolloutWorkflow(self, shared, stage=deploy, dead_letters=letters)
+        rollout = RolloutWorkflow(self, shared, stage=self.deploy, dead_letters=letters)
         workflows = {
             "ingest": IngestWorkflow(self, shared, stage=ingest, dead_letters=letters).machine,
             "lifecycle": LifecycleWorkflow(

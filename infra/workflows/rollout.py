@@ -63,9 +63,7 @@ class RolloutWorkflow(Construct):
         Deployments(self, shared, machine=self.machine, dead_letters=dead_letters)
 
     def _stepwise(self, restore: sfn.IChainable, verify: sfn.IChainable) -> sfn.IChainable:
-        """State Shift, and what follows from it and from every Look: another look, another step, the end or the way
-        back.
-        """
+        """State Shift, and what follows from it and from every Look: a look, a step, the end or the way back."""
         shift = self._step("Shift", restore, keep=_ONWARD, at="$.published")
         look = self._step("Look", restore, keep=_ONWARD, at="$.published")
         judged = {"Error": path("published.error"), "Cause": path("published.cause")}
@@ -82,7 +80,8 @@ class RolloutWorkflow(Construct):
 
     def _step(self, state: str, restore: sfn.IChainable, **answer: Any) -> sfn.TaskStateBase:
         task = call(self, state, self._stage.function, _request(state), timeout=deploy.TIMEOUT, **answer)
-        NOT_YET_ACTIVE.apply(task)
+        if state != "Look":  # which asks nothing of a function that could not be ready
+            NOT_YET_ACTIVE.apply(task)
         catch(task, restore)
         return task
 

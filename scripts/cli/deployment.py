@@ -14,6 +14,8 @@ from botocore.exceptions import BotoCoreError, ClientError
 from perennial.catalog.load import Catalog, load_catalog
 from perennial.governance.ledger import Ledger
 from perennial.registry import Registry
+from perennial.rollout.rollout import ALIAS
+from perennial.rollout.turn import Turn
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 from scripts.cli import local
@@ -86,6 +88,15 @@ class Deployment:
     def ledger(self) -> Ledger:
         """The ledger of decisions."""
         return Ledger(Objects(self.parameters["ledger-bucket"]), self.items)
+
+    def rollout(self, model: str) -> dict[str, Any] | None:
+        """The rollout that gives a version a share of the model's requests: version, weight, whether it goes on."""
+        found = self.client("lambda").get_alias(FunctionName=f"perennial-{self.env}-predict-{model}", Name=ALIAS)
+        weights = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        holder = Turn(self.items).holder(model)
+        if not weights or holder is None or holder.version is None:
+            return None
+        return {"version": holder.version, "weight": sum(weights.values()), "running": holder.running}
 
     @cached_property
     def catalog(self) -> Catalog:

@@ -26,6 +26,7 @@ from scripts.cli.predict import predict
 from scripts.cli.promote import promote
 from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
+from scripts.cli.rollback import rollback
 from scripts.cli.status import status
 from scripts.cli.sweep import sweep
 from scripts.cli.tick import tick
@@ -59,6 +60,7 @@ for verb in (
     approvals,
     approve,
     reject,
+    rollback,
 ):
     app.command()(verb)
 app.add_typer(ledger, name="ledger")

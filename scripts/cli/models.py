@@ -48,3 +48,11 @@ def metrics_text(metrics: dict[str, float], spec: ModelSpec) -> str:
     named = {*spec.gates, *([spec.comparison.metric] if spec.comparison else [])}
     shown = named & metrics.keys() or metrics.keys()
     return ", ".join(f"{name} {metrics[name]:.4g}" for name in sorted(shown))
+
+
+def rollout_text(rollout: dict[str, Any] | None) -> str:
+    """Which version has which share of the requests."""
+    if rollout is None:
+        return ""
+    cut_off = "" if rollout["running"] else ", cut off"
+    return f"version {rollout['version']} at {rollout['weight']:.0%}{cut_off}"

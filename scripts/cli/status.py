@@ -8,7 +8,7 @@ from typing import Any
 from perennial.datasets.versions import list_versions
 from perennial.retraining.triggers import continued_as
 from scripts.cli.deployment import Deployment, EnvironmentName
-from scripts.cli.models import metrics_text
+from scripts.cli.models import metrics_text, rollout_text
 from scripts.cli.output import AsJson, console, print_json, table
 
 WORKFLOWS = ("ingest", "lifecycle", "rollout")
@@ -26,8 +26,11 @@ def status(env: EnvironmentName = "dev", as_json: AsJson = False) -> None:
     counted = [tuple(d.values()) for d in found["datasets"]]
     console.print(table("Datasets", ("dataset", "versions", "rows"), counted), "")
     specs = deployment.catalog.models
-    serving = [(m["name"], m["champion"], metrics_text(m["metrics"], specs[m["name"]])) for m in found["models"]]
-    console.print(table("Models", ("model", "champion", "metrics"), serving), "")
+    serving = [
+        (m["name"], m["champion"], metrics_text(m["metrics"], specs[m["name"]]), rollout_text(m["rollout"]))
+        for m in found["models"]
+    ]
+    console.print(table("Models", ("model", "champion", "metrics", "rollout"), serving), "")
     latest = [
         (e["workflow"], "CONTINUED" if e["continued_as"] else e["status"], e["started"], e["name"])
         for e in found["executions"]
@@ -64,7 +67,12 @@ def _collect(deployment: Deployment) -> dict[str, Any]:
         "api_url": deployment.parameters["api-url"],
         "datasets": counted,
         "models": [
-            {"name": name, "champion": c.version if c else None, "metrics": c.metrics if c else {}}
+            {
+                "name": name,
+                "champion": c.version if c else None,
+                "metrics": c.metrics if c else {},
+                "rollout": deployment.rollout(name),
+            }
             for name, c in champions.items()
         ],
         "executions": latest,

@@ -24,10 +24,12 @@ def versions(
     if as_json:
         print_json([version.model_dump(mode="json") for version in found])
         return
+    rollout = deployment.rollout(name)
+    shares = {rollout["version"]: f", {rollout['weight']:.0%} of the requests"} if rollout else {}
     rows = [
         (
             v.version,
-            "champion" if champion and v.version == champion.version else v.state,
+            ("champion" if champion and v.version == champion.version else v.state) + shares.get(v.version, ""),
             metrics_text(v.metrics, deployment.catalog.model(name)),
             v.run,
             v.sha256[:12],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
@@ -14,8 +15,11 @@ from functions.deploy.handler import lambda_handler
 from perennial.catalog.rollout import BESIDES
 from perennial.errors import AliasMoved, RolloutStopped
 from perennial.events import DeployInput
+from perennial.registry import Champion, Registry
 from perennial.rollout.canary import Canary
+from perennial.rollout.undo import way_back
 from perennial.stage import InputInvalid
+from tests.crash import When, crash_at
 from tests.functions.conftest import CATALOG, World
 from tests.functions.test_deploy import FUNCTION, api, champion, event, function, patient, registered, roll_out
 from tests.lambda_api import FunctionState
@@ -24,7 +28,7 @@ from tests.unit.serving.bundles import MODEL
 
 __all__ = ["api", "function"]
 
-STEPS = {"steps": [0.1, 0.5], "dwell": 600, "requests": 50, "limit": 7200}
+STEPS: dict[str, Any] = {"steps": [0.1, 0.5], "dwell": 600, "requests": 50, "limit": 7200}
 
 
 def with_steps(world: World, **changes: Any) -> None:
@@ -231,6 +235,106 @@ def test_the_champion_on_a_changed_function_goes_by_steps_too(
     assert execution.run()["error"] is None
     assert (served.alias, champion(world)) == ("3", 1)
     assert [fact for fact, _ in records(world)] == ["deployed", "shifted", "shifted", "deployed"]
+
+
+# ---- taken back by a person
+
+
+def take_back(version: int, reason: str = "no", **changes: Any) -> tuple[int, dict[str, Any]]:
+    asked = event("rollback") | {"body": json.dumps({"version": version, "reason": reason, **changes})}
+    reply = lambda_handler(asked, None)
+    return reply["statusCode"], json.loads(reply["body"])
+
+
+ANALYST = "arn:aws:iam::123456789012:user/analyst"
+
+
+@pytest.mark.parametrize("state", ["check", "shift", "look", "verify"])
+def test_a_rollout_under_way_is_taken_back_and_converges(
+    world: World, served: FunctionState, callers: Callers, running: str, state: str
+) -> None:
+    execution = rolling(world, callers)
+    execution.known["execution"] = running
+    until(execution, state)
+    status, told = take_back(2, "it looks wrong")
+    assert (status, told["serving"], told["stopped"]) == (200, 1, running)
+    # callers are served by the champion alone from now on
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    output = execution.run()
+    assert output["error"] == RolloutStopped.__name__
+    assert "it looks wrong" in output["cause"]
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    last = list(world.ledger.read(f"model/{MODEL}"))[-2:]
+    assert [(one.fact, one.actor) for one in last] == [("rolled back", ANALYST), ("rolled back", "deploy")]
+    assert "it looks wrong" in world.facts("Rollout Rolled Back")[0]["detail"]["reason"]
+
+
+@pytest.fixture
+def running(world: World) -> str:
+    """An execution of the rollout workflow that goes on."""
+    arn = world.account.machine("perennial-dev-rollout")
+    started = world.client("stepfunctions").start_execution(stateMachineArn=arn, name="running", input="{}")
+    return str(started["executionArn"])
+
+
+def test_what_serves_is_taken_back_to_what_served_before(world: World, served: FunctionState, callers: Callers) -> None:
+    assert rolling(world, callers).run()["error"] is None
+    assert (served.alias, champion(world)) == ("3", 2)
+    for _ in range(2):  # asked twice, it is done once
+        status, told = take_back(2)
+        assert (status, told["serving"], told["stopped"]) == (200, 1, None)
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    record = list(world.ledger.read(f"model/{MODEL}"))[-1]
+    assert (record.fact, record.actor, record.evidence) == (
+        "rolled back",
+        ANALYST,
+        {"version": 2, "former": 1, "cause": "no"},
+    )
+    assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
+    history = [(one.former, one.version) for one in Registry(world.registry).champion_history(MODEL)]
+    assert history == [(None, 1), (1, 2), (2, 1)]
+    assert take_back(1)[0] == 409  # nothing served before
+    # the bad one is never gone back to, and the next one can come
+    assert rolling(world, callers, "r3").run()["error"] is None
+
+
+@pytest.mark.parametrize("when", ["before-send", "after-call"])
+def test_a_crash_while_taking_back_is_made_good(
+    world: World, served: FunctionState, callers: Callers, when: When
+) -> None:
+    assert rolling(world, callers).run()["error"] is None
+    for number in range(1, 40):
+        with crash_at(number, when) as death:
+            take_back(2)
+        if not death.happened:
+            break
+    assert take_back(2)[0] == 200
+    assert (served.alias, champion(world)) == ("2", 1)
+    assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
+
+
+def test_a_request_that_makes_no_sense_is_refused(world: World, served: FunctionState) -> None:
+    assert take_back(7)[0] == 409
+    assert take_back(1, "")[0] == 400
+    assert take_back(1, by="somebody else")[0] == 400
+    asked = event("rollback")
+    assert lambda_handler(asked | {"rawPath": "/rollbacks/nobody"}, None)["statusCode"] == 404
+    assert lambda_handler(asked | {"rawPath": "/elsewhere"}, None)["statusCode"] == 404
+    unsigned = {**asked["requestContext"], "authorizer": {}}
+    assert lambda_handler(asked | {"requestContext": unsigned}, None)["statusCode"] == 403
+    assert champion(world) == 1
+
+
+def entries(*versions: int | None) -> list[Champion]:
+    return [Champion(model=MODEL, seq=number, version=one, at=AT) for number, one in enumerate(versions, 1)]
+
+
+@pytest.mark.parametrize(
+    ("served", "back"),
+    [((), None), ((1,), None), ((1, 2), 1), ((1, 1, 2, 2), 1), ((1, 2, 3, 2), 1), ((1, 2, 1), None), ((1, 2, 1, 3), 1)],
+)
+def test_the_way_back_is_what_served_before_and_was_not_taken_back(served: tuple[int, ...], back: int | None) -> None:
+    assert way_back(entries(*served)) == back
 
 
 def test_a_look_needs_a_step(world: World, served: FunctionState, callers: Callers) -> None:

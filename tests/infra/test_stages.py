@@ -191,6 +191,7 @@ def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) ->
         "GET /approvals",
         "POST /approvals/{model}/{version}",
         "POST /promotions",
+        "POST /rollbacks/{model}",
         "$default",
         *(f"ANY /v2/models/{model}/{{proxy+}}" for model in MODELS),
     }

@@ -90,19 +90,19 @@ class Door:
             which = Which(model=model, version=version)
         except ValidationError as error:
             raise RequestRefused(f"there is no version {version[:40]!r} of model {model[:100]!r}", 404) from error
-        asked = _body(event, Decided)
+        asked = read_body(event, Decided)
         return json_reply(200, self.desk.decide(by, which.model, int(which.version), asked.decision, asked.reason, at))
 
     def _promote(self, event: Event, at: datetime) -> Reply:
-        by, asked = caller(event), _body(event, Promotion)
+        by, asked = caller(event), read_body(event, Promotion)
         self.desk.approvals.add_author(asked.model, asked.run, by)
         name = f"{asked.run[:60]}-{int(at.timestamp())}"
         self.promotion.start(name, {"model": asked.model, "run": asked.run})
         return json_reply(200, {"execution": self.promotion.execution_arn(name), "author": by.arn})
 
 
-def _body(event: Event, kind: type[Asked]) -> Asked:
-    """The body as `kind`. Raises RequestRefused (400, 413)."""
+def read_body(event: Event, kind: type[Asked]) -> Asked:
+    """The body of a request as `kind`. Raises RequestRefused (400, 413)."""
     text = event.get("body") or ""
     if len(text) > MAX_BODY:
         raise RequestRefused(f"the body is larger than {MAX_BODY:,} bytes", 413)
