@@ -10,6 +10,7 @@ import numpy as np
 import onnxruntime
 
 from perennial.datasets.versions import DatasetVersion, curated_prefix, dataset_pk, version_sk
+from perennial.rollout.scores import spread_of
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 from tests.unit.serving.bundles import INPUTS, MODEL, graph, signature
@@ -51,6 +52,8 @@ def leave(
     }
     metric = {"value": auc, "low": auc - 0.01, "high": auc + 0.01}
     evaluation = {"model": model, "run": run, "passed": passed, "metrics": {"auc": metric}, "gates": []}
+    spread = spread_of([(1 - score / 10, score / 10) for score in range(10)], probabilities=True)
+    evaluation["scores"] = spread.model_dump(mode="json")
     documents = {
         "request.json": request | {"as_of": "2026-03-01T12:00:00+00:00", "catalog": catalog, "reason": "test"},
         "signature.json": signature(task, classes) | {"model": model},

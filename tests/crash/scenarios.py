@@ -21,6 +21,7 @@ from perennial.errors import Retriable
 from perennial.events import DATASET_VERSION_ACCEPTED
 from perennial.storage.translate import client
 from tests.aws import REGION, Account
+from tests.callers import Callers, with_steps
 from tests.crash.calls import unheard
 from tests.crash.deliver import Deliver, Handler, new_process, plain
 from tests.crash.snapshot import Snapshot, snapshot
@@ -104,6 +105,8 @@ INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE = (
         approve_handler,
     )
 )
+# a person asks again where the answer was lost
+TAKE_BACK = _called(deploy_handler)
 # the governor, as rules and schedules reach it
 HEAR = _called(retrain_handler)
 HEARS = (INGEST, HEAR)
@@ -231,7 +234,11 @@ def _run(handler: Handler, model: str) -> Callable[[Place, Deliver], Any]:
 
 def roll_out(model: str, version: int, deliver: Deliver, execution: str = "one") -> dict[str, Any]:
     """The workflow `rollout`, to its end; the last answer."""
-    return Execution(lambda message: deliver(DEPLOY, message), model, version, execution_arn(execution)).run()
+    return _execution(model, version, deliver, execution).run()
+
+
+def _execution(model: str, version: int, deliver: Deliver, execution: str = "one") -> Execution:
+    return Execution(lambda message: deliver(DEPLOY, message), model, version, execution_arn(execution))
 
 
 def execution_arn(name: str) -> str:
@@ -269,6 +276,40 @@ def _spoiled(at: str) -> Callable[[Place], None]:
         )
 
     return given
+
+
+def _by_steps(place: Place) -> None:
+    two_versions(place)
+    with_steps(place.world)
+
+
+def _rolled_out_by_steps(failing: float) -> Callable[[Place, Deliver], Any]:
+    """Version 2 is rolled out by steps; a share of its answers fail."""
+
+    def when(place: Place, deliver: Deliver) -> Any:
+        state = place.functions.functions[f"perennial-dev-predict-{MODEL}"]
+        callers = Callers(place.world, state, failing={"3": failing})
+        execution = _execution(MODEL, 2, deliver)
+        execution.waited = lambda seconds: callers.call(execution, seconds)
+        return execution.run()
+
+    return when
+
+
+def _taken_back(place: Place, deliver: Deliver) -> Any:
+    """A person takes version 2 back while it has a share of the requests; its rollout ends."""
+    execution = _execution(MODEL, 2, deliver)
+    while execution.next != "look":
+        execution.step()
+    # what API Gateway would send again, were its caller to ask again
+    asked = json.loads((EVENTS / "deploy-rollback.json").read_text())
+    with unheard():
+        started = place.world.client("stepfunctions").start_execution(
+            stateMachineArn=place.world.account.machine("perennial-dev-rollout"), name="one", input="{}"
+        )
+    assert started["executionArn"] == execution.known["execution"]
+    told = deliver(TAKE_BACK, asked)
+    return [json.loads(told["body"]), execution.run()]
 
 
 # ---- the loop
@@ -390,6 +431,9 @@ SCENARIOS: dict[str, Scenario] = {
     "deploy: an old version goes": Scenario(_three_versions, lambda place, deliver: roll_out(MODEL, 3, deliver)),
     "deploy: smoke fails": Scenario(_spoiled("smoke"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: the alias fails": Scenario(_spoiled("alias"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
+    "deploy: by steps": Scenario(_by_steps, _rolled_out_by_steps(0.0)),
+    "deploy: by steps, refused": Scenario(_by_steps, _rolled_out_by_steps(0.8)),
+    "deploy: taken back": Scenario(_by_steps, _taken_back),
     "approve: approved": Scenario(_unapproved, _approve("approve")),
     "approve: rejected": Scenario(_unapproved, _approve("reject")),
     "approve: expired": Scenario(_unapproved, _approve(None)),

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import timedelta
 from itertools import pairwise
 from typing import Any
 
 import pytest
-import yaml
 
 from functions.deploy.handler import lambda_handler
 from perennial.catalog.rollout import BESIDES
@@ -19,60 +18,15 @@ from perennial.registry import Champion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.undo import way_back
 from perennial.stage import InputInvalid
+from tests.callers import STEPS, Callers, score, with_steps
 from tests.crash import When, crash_at
-from tests.functions.conftest import CATALOG, World
-from tests.functions.test_deploy import FUNCTION, api, champion, event, function, patient, registered, roll_out
+from tests.functions.conftest import World
+from tests.functions.test_deploy import api, champion, event, function, patient, registered, roll_out
 from tests.lambda_api import FunctionState
 from tests.rollout_workflow import AT, Execution
 from tests.unit.serving.bundles import MODEL
 
 __all__ = ["api", "function"]
-
-STEPS: dict[str, Any] = {"steps": [0.1, 0.5], "dwell": 600, "requests": 50, "limit": 7200}
-
-
-def with_steps(world: World, **changes: Any) -> None:
-    """Deploy the catalog with a rollout by steps."""
-    spec = yaml.safe_load((CATALOG / "models" / f"{MODEL}.yaml").read_text())
-    world.deploy_catalog(extra={f"models/{MODEL}.yaml": yaml.safe_dump(spec | {"rollout": {**STEPS, **changes}})})
-
-
-@dataclass
-class Callers:
-    """Requests to the alias, a minute's worth in CloudWatch at a time, of which each version fails its share."""
-
-    world: World
-    function: FunctionState
-    per_minute: int = 100
-    failing: dict[str, float] = field(default_factory=dict)
-    faults: bool = False
-
-    def call(self, execution: Execution, seconds: int) -> None:
-        """Be there for so long, until now."""
-        start, rest = execution.at - timedelta(seconds=seconds), 1 - sum(self.function.weights.values())
-        counted: dict[str, list[dict[str, Any]]] = {"AWS/Lambda": [], "Perennial": []}
-        for minute in range(0, seconds, 60):
-            at = start + timedelta(seconds=minute)
-            for version, share in {self.function.alias: rest, **self.function.weights}.items():
-                requests = round(self.per_minute * share)
-                failed = round(requests * self.failing.get(version, 0.0))
-                alias = {"FunctionName": FUNCTION, "Resource": f"{FUNCTION}:live", "ExecutedVersion": version}
-                own = {"model": MODEL, "lambda_version": version}
-                counted["AWS/Lambda"].append(datum("Invocations", requests, at, alias))
-                if self.faults:
-                    counted["Perennial"].append(datum("PredictFault", failed, at, own))
-                else:
-                    counted["AWS/Lambda"].append(datum("Errors", failed, at, alias))
-        for namespace, data in counted.items():
-            for first in range(0, len(data), 500):
-                self.world.client("cloudwatch").put_metric_data(
-                    Namespace=namespace, MetricData=data[first : first + 500]
-                )
-
-
-def datum(name: str, value: float, at: datetime, dimensions: dict[str, str]) -> dict[str, Any]:
-    told = [{"Name": key, "Value": word} for key, word in dimensions.items()]
-    return {"MetricName": name, "Dimensions": told, "Timestamp": at, "Value": value, "Unit": "Count"}
 
 
 @pytest.fixture
@@ -153,6 +107,42 @@ def test_a_challenger_that_fails_is_rolled_back_with_the_reason(
     # and the version can be tried again
     callers.failing = {}
     assert rolling(world, callers, "r3").run()["error"] is None
+
+
+SENSELESS: dict[str, tuple[Callable[[int], dict[str, Any]], str]] = {
+    "slow": (lambda number: {"score_us": 5000}, "slower than 2 times the champion"),
+    "slow for anybody": (lambda number: {"score_us": 90_000}, "took longer than 50 ms"),
+    "constant": (lambda number: score(0.4), "the same answer to"),
+    "beyond": (lambda number: score(1.4), "are beyond all bounds"),
+    "unlike any": (lambda number: score(0.99 - number % 10 / 1000), "Kolmogorov distance"),
+}
+
+
+@pytest.mark.parametrize("how", SENSELESS)
+def test_a_challenger_that_answers_but_not_well_is_rolled_back_with_the_reason(
+    world: World, served: FunctionState, callers: Callers, how: str
+) -> None:
+    # the ratio of no interest where the limit for anybody is meant
+    with_steps(world, latency={"slo_ms": 50, "ratio": 1000 if "anybody" in how else 2})
+    answer, why = SENSELESS[how]
+    callers.answers = {"2": lambda number: {}, "3": answer}
+    output = rolling(world, callers).run()
+    assert output["error"] == "ChallengerRefused"
+    assert why in output["cause"]
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    assert records(world)[-1][1]["seen"]["errors"] == 0
+
+
+def test_one_that_answers_well_is_promoted(world: World, served: FunctionState, callers: Callers) -> None:
+    callers.answers = {"2": lambda number: {}, "3": lambda number: {"cold": number % 5 == 0, "score_us": 700}}
+    assert rolling(world, callers).run()["error"] is None
+    seen = records(world)[-1][1]["seen"]
+    # ten requests a minute, every other the challenger's; those of the minutes that count, each once
+    assert seen["latency"]["cold"] == {
+        "champion": 0,
+        "challenger": pytest.approx(seen["outputs"]["answers"] / 5, abs=2),
+    }
+    assert seen["scores"]["scores"] == seen["outputs"]["answers"] > 50
 
 
 def test_errors_of_both_are_nobodys_fault(world: World, served: FunctionState, callers: Callers) -> None:
