@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from aws_cdk import Duration
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra import assets
 from infra.constructs.acknowledge import acknowledge
+from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.layer_set import architecture, runtime
 from infra.constructs.log_group import StageLogGroup
 from infra.constructs.records import Records
@@ -48,6 +50,27 @@ class Predict(Construct):
         )
         self.live.override_logical_id(f"Predict{words}Live")
         records.collect(self, self.log_group, model=model)
+        self._guard(shared)
+
+    def _guard(self, shared: Shared) -> None:
+        """Besides the judge, who only looks at rollouts: whatever serves, requests to which it has no answer ring."""
+        faults = cloudwatch.Metric(
+            namespace="Perennial",
+            metric_name="PredictFault",
+            dimensions_map={"model": self.model},
+            statistic="Sum",
+            period=PERIOD,
+        )
+        alarm(
+            self,
+            "FaultsAlarm",
+            environment=shared.environment,
+            name="predict-faults",
+            of=self.model,
+            says=f"Model {self.model} had no usable answer to a request.",
+            metric=faults,
+            alerts=shared.memory.alerts,
+        )
 
     def _function(self, shared: Shared, name: str) -> lambda_.CfnFunction:
         environment = shared.environment
