@@ -56,6 +56,9 @@ def test_a_first_model_is_judged_by_its_bounds(ready: World) -> None:
     assert record["passed"]
     assert [gate["name"] for gate in record["gates"]] == ["auc.min", "auc.max"]
     assert (record["champion"], record["comparison"]) == (None, None)
+    # of every held-out row, what a rollout will compare live scores with
+    assert sum(record["scores"]["counts"]) == record["rows"]
+    assert 0 <= record["scores"]["low"] < record["scores"]["high"] <= 1
     # two held-out days are too few to draw from
     assert record["blocks"] == {"kind": "rows", "count": 20}
     auc = record["metrics"]["auc"]
