@@ -307,7 +307,7 @@ def no_number_for_dear_things(graph: bytes) -> bytes:
         helper.make_tensor(name, TensorProto.FLOAT, [1], [value])
         for name, value in (("dear", DEAR / 2), ("unknown", float("nan")))
     )
-    return model.SerializeToString()
+    return bytes(model.SerializeToString())
 
 
 def call(account: Account, requests: int, price: float) -> list[int]:
@@ -352,7 +352,12 @@ def test_a_canary_that_fails_goes_back_and_one_that_does_not_is_promoted_whateve
     assert promoted["lambda_version"] == next(iter(weights))
     memory = account.configuration("$LATEST")["MemorySize"]
     assert account.configuration(account.alias)["MemorySize"] < memory
-    eventually(lambda: account.tick(5) or account.weights)
+
+    def weighted() -> dict[str, float]:
+        account.tick(5)
+        return account.weights
+
+    eventually(weighted)
     assert account.configuration(next(iter(account.weights)))["MemorySize"] == memory
 
     # when a person takes that back, it moves nothing any more; taken back once more, the first version serves again
