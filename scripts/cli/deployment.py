@@ -12,10 +12,12 @@ import typer
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perennial.catalog.load import Catalog, load_catalog
+from perennial.errors import ModelUnknown
 from perennial.governance.ledger import Ledger
 from perennial.registry import Registry
 from perennial.rollout.rollout import ALIAS
 from perennial.rollout.turn import Turn
+from perennial.storage.functions import Function
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 from scripts.cli import local
@@ -91,8 +93,10 @@ class Deployment:
 
     def rollout(self, model: str) -> dict[str, Any] | None:
         """The rollout that gives a version a share of the model's requests: version, weight, whether it goes on."""
-        found = self.client("lambda").get_alias(FunctionName=f"perennial-{self.env}-predict-{model}", Name=ALIAS)
-        weights = (found.get("RoutingConfig") or {}).get("AdditionalVersionWeights") or {}
+        try:
+            weights = Function(f"perennial-{self.env}-predict-{model}").alias(ALIAS).weights
+        except ModelUnknown:  # its function is not deployed yet
+            return None
         holder = Turn(self.items).holder(model)
         if not weights or holder is None or holder.version is None:
             return None

@@ -111,7 +111,10 @@ REASONS: dict[tuple[str, str], str] = {
     ("RetrainRole", "states:DescribeExecution"): "asked of a flight whose execution may have ended unheard",
     ("RetrainRole", "events:PutEvents"): "a training that is declined or fails is a fact on the bus",
     ("DeployRole", "lambda:PublishVersion"): "a rollout that was interrupted after the code had been put",
-    ("DeployRole", "cloudwatch:GetMetricData"): "asked at the looks of a rollout by steps, as test_redeploy.py has them",
+    (
+        "DeployRole",
+        "cloudwatch:GetMetricData",
+    ): "asked at the looks of a rollout by steps, as test_redeploy.py has them",
     ("LifecycleWorkflowRole", "ecs:StopTask"): "an execution that is stopped or out of time ends its task",
     ("LifecycleWorkflowRole", "states:StopExecution"): "an execution that is stopped or out of time ends its rollout",
     ("DeployRole", "lambda:DeleteFunction"): "only versions beyond those that are kept are deleted",

@@ -157,6 +157,9 @@ FORBIDDEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("DeployRole", "lambda", "create_function", {"FunctionName": "perennial-dev-predict-mine", "Role": "{deployer}",
      "Code": {"ZipFile": b"x"}}),
     ("DeployRole", "s3", "put_object", objects("models/m/1/model.onnx", Body=b"")),
+    # nor may the judge make up what it is shown
+    ("DeployRole", "s3", "put_object", objects("predictions/m/date=2026-03-01/a.jsonl.gz", Body=b"")),
+    ("DeployRole", "cloudwatch", "put_metric_data", {"Namespace": "Perennial", "MetricData": []}),
     ("DeployRole", "iam", "put_role_policy", {"RoleName": "x", "PolicyName": "p", "PolicyDocument": "{}"}),
     ("DeployRole", "sts", "assume_role", {"RoleArn": "{deployer}", "RoleSessionName": "me"}),
     # the governor starts trainings only
