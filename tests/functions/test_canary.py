@@ -130,7 +130,11 @@ def test_a_challenger_that_answers_but_not_well_is_rolled_back_with_the_reason(
     assert output["error"] == "ChallengerRefused"
     assert why in output["cause"]
     assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
-    assert records(world)[-1][1]["seen"]["errors"] == 0
+    seen = records(world)[-1][1]["seen"]
+    assert seen["errors"] == 0
+    # all that it answered
+    everything = seen["requests"] + seen["champion_requests"]
+    assert world.facts("Rollout Rolled Back")[-1]["detail"]["spoiled_share"] == seen["requests"] / everything > 0.05
 
 
 def test_one_that_answers_well_is_promoted(world: World, served: FunctionState, callers: Callers) -> None:

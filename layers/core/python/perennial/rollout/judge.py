@@ -94,7 +94,9 @@ def judge(plan: Plan, steps: Sequence[Counts], guards: Sequence[Guard] = (), *, 
         return Decision("rollback", f"fails {lower:.2g} times as often as the champion, or more", evidence)
     for guard in guards:
         if guard.harm:
-            return Decision("rollback", guard.reason, evidence)
+            # whatever it answered was late or no answer
+            spoiled = evidence["requests"] / everything if everything else 0.0
+            return Decision("rollback", guard.reason, {**evidence, "spoiled_share": spoiled})
     grown = in_step >= plan.dwell and now.requests >= plan.requests
     if grown and last and fine >= -math.log(plan.alpha):
         return Decision("promote", _not_inferior(plan), evidence)
