@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from pathlib import Path
 
 import aws_cdk as cdk
 
@@ -24,8 +25,16 @@ def main() -> None:
     # cdk.json also holds when the app is run without the cdk CLI; -c and CDK_CONTEXT_JSON win over it
     context = json.loads((ROOT / "cdk.json").read_text(encoding="utf-8"))["context"]
     app = cdk.App(context=context, outdir=os.environ.get("CDK_OUTDIR", "cdk.out"), analytics_reporting=False)
-    environment = Environment.load(app.node.get_context("env"))
-    folder = ROOT / app.node.get_context("catalog")
+    add_stacks(app, Environment.load(app.node.get_context("env")), ROOT / app.node.get_context("catalog"))
+    if app.node.try_get_context("nag") == "true":
+        from infra.nag import check
+
+        check(app)
+    app.synth()
+
+
+def add_stacks(app: cdk.App, environment: Environment, folder: Path) -> None:
+    """Add the stacks of an environment for the catalog in `folder`."""
     catalog = read_catalog(folder)
     cdk.Tags.of(app).add("perennial", environment.name)
     data = DataStack(app, environment=environment, catalog=catalog, catalog_folder=folder)
@@ -39,11 +48,6 @@ def main() -> None:
         approve=loop.approve.function,
         deploy=loop.deploy.function,
     )
-    if app.node.try_get_context("nag") == "true":
-        from infra.nag import check
-
-        check(app)
-    app.synth()
 
 
 if __name__ == "__main__":

@@ -73,11 +73,16 @@ class Train(Strict):
 
 
 class Predict(Strict):
-    """Size of one predict function, and how many of its newest Lambda versions are kept (never fewer than serve)."""
+    """Size of one predict function, and how many of its newest Lambda versions are kept (never fewer than serve).
+
+    `snap_start`: Lambda starts each published version once and copies it from then on; every kept version costs money
+    for as long as it is kept (docs/cost.md).
+    """
 
     memory_mib: int = Field(ge=256, le=10240)
     timeout_seconds: int = Field(ge=1, le=29)
     kept_versions: int = Field(default=10, ge=2, le=100)
+    snap_start: bool = False
 
 
 class Approval(Strict):

@@ -15,6 +15,7 @@ from constructs import Construct
 from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.log_group import StageLogGroup
 from infra.environment import Environment
+from infra.routes import DECISIONS, MODELS
 
 # One JSON line per request: who asked for what, what came back, where the time went.
 _ACCESS = {
@@ -32,22 +33,6 @@ _ACCESS = {
     "error": "$context.error.message",
     "integrationError": "$context.integrationErrorMessage",
 }
-
-# What the models function answers. A full match with variables goes before a greedy one, so that questions about
-# versions never reach the champion.
-_MODELS = (
-    ("GET", "/v2"),
-    ("GET", "/v2/health/{probe}"),
-    ("GET", "/v2/models"),
-    ("ANY", "/v2/models/{model}"),
-    ("ANY", "/v2/models/{model}/versions"),
-    ("ANY", "/v2/models/{model}/versions/{version}"),
-    ("ANY", "/v2/models/{model}/versions/{version}/{action}"),
-)
-
-
-# What people decide.
-_DECISIONS = (("GET", "/approvals"), ("POST", "/approvals/{model}/{version}"), ("POST", "/promotions"))
 
 
 class Api(Construct):
@@ -77,7 +62,7 @@ class Api(Construct):
         )
         # one permission for all routes: the function is the API's answer to whatever no predict function answers
         answer = integrations.HttpLambdaIntegration("Models", models, scope_permission_to_route=False)
-        for method, path in _MODELS:
+        for method, path in MODELS:
             self._route(method, path, answer)
         # a path that no route has still gets the protocol's error body
         apigw.HttpRoute(self, "Default", http_api=self.api, route_key=apigw.HttpRouteKey.DEFAULT, integration=answer)
@@ -109,7 +94,7 @@ class Api(Construct):
     def approve(self, function: lambda_.IFunction) -> None:
         """Send what people decide to `function`, which looks at who they are."""
         answer = integrations.HttpLambdaIntegration("Approve", function)
-        for method, path in _DECISIONS:
+        for method, path in DECISIONS:
             self._route(method, path, answer)
 
     def take_back(self, function: lambda_.IFunction) -> None:

@@ -22,8 +22,8 @@ def architecture(environment: Environment) -> lambda_.Architecture:
 
 
 def runtime(environment: Environment) -> lambda_.Runtime:
-    """The environment's Python, as CDK names it."""
-    return lambda_.Runtime(f"python{environment.python}", lambda_.RuntimeFamily.PYTHON)
+    """The environment's Python, as CDK names it. SnapStart takes 3.12 and later, which is all there is to choose."""
+    return lambda_.Runtime(f"python{environment.python}", lambda_.RuntimeFamily.PYTHON, supports_snap_start=True)
 
 
 class LayerSet(Construct):

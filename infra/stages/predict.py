@@ -89,6 +89,7 @@ class Predict(Construct):
             timeout=Duration.seconds(environment.predict.timeout_seconds),
             role=self.role,
             log_group=self.log_group,
+            snap_start=lambda_.SnapStartConf.ON_PUBLISHED_VERSIONS if environment.predict.snap_start else None,
         )
         newer = "The runtime is a setting of the environment: the newest that its layers have wheels for."
         acknowledge(function, newer, "AwsSolutions-L1", "Serverless-LambdaLatestVersion")

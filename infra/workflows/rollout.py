@@ -19,7 +19,8 @@ from infra.workflows.steps import NOW, REASON, Patience, call, path
 from perennial.errors import AccessRefused, PublishPending, StorageUnavailable
 
 # The function is still taking its last change, or the version is being prepared or woken: 5+10+20+40+8×60 = 555 seconds
-# at most, half of that on average. Lambda needs seconds, and up to two minutes for what was asleep.
+# at most, half of that on average. Lambda needs seconds, up to two minutes for what was asleep, and a few
+# minutes where a version is started once and a snapshot taken of it (SnapStart).
 NOT_YET_ACTIVE = Patience(errors=(PublishPending.__name__,), first=5, times=12, longest=60)
 
 # Why the alias was not put back, told in the stage's own words: nothing more is repeated, a person has to do it.

@@ -17,6 +17,7 @@ from botocore.compat import HTTPHeaders
 from functions.approve.handler import lambda_handler
 from functions.register.handler import lambda_handler as register_handler
 from perennial.approval.approvals import Approvals
+from perennial.approval.door import MAX_BODY
 from perennial.errors import AuthorUnknown, ConditionFailed, VersionRefused
 from perennial.registry import ModelVersion, Registry
 from perennial.registry.fetch import fetch
@@ -504,3 +505,17 @@ def test_tokens_lie_in_their_own_table(waiting: Office) -> None:
     assert found.token == ASK["token"]
     scanned = waiting.world.client("dynamodb").scan(TableName=waiting.world.registry.table)["Items"]
     assert ASK["token"] not in str(scanned)
+
+
+JSON_SUITE = Path(__file__).resolve().parents[3] / "shared" / "corpora" / "json-test-suite" / "test_parsing"
+
+
+@pytest.mark.skipif(not JSON_SUITE.is_dir(), reason="../shared/corpora/json-test-suite is not here")
+def test_what_is_no_json_decides_nothing(waiting: Office) -> None:
+    """Neither does what is JSON without being a decision: all of the suite is refused."""
+    for path in sorted(JSON_SUITE.glob("*.json")):
+        body = path.read_bytes().decode("utf-8", "replace") or " "
+        for name, where in (("decide", f"/approvals/{MODEL}/1"), ("promote", "/promotions")):
+            status, told = waiting.call(name, path=where, body=body)
+            assert (status, list(told)) == (413 if len(body) > MAX_BODY else 400, ["error"]), path.name
+    assert waiting.version.state == "unapproved"

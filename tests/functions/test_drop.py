@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import sys
 from contextlib import redirect_stdout
 from pathlib import Path
@@ -77,3 +78,29 @@ def test_a_file_that_ingestion_would_pass_over_is_not_uploaded(
     assert name in told.out + told.err
     assert "hidden name" in told.out + told.err
     assert list(deployed.data.list("")) == []
+
+
+CORPORA = Path(__file__).resolve().parents[3] / "shared" / "corpora"
+# what makes a name of a folder, or none at all
+NAMELESS = re.compile(r"[/\0]|^\s*$")
+
+
+@pytest.mark.skipif(not CORPORA.is_dir(), reason="../shared/corpora/naughty-strings is not here")
+def test_naughty_strings_are_names_of_files(
+    deployed: World, tmp_path: Path, capsys: pytest.CaptureFixture[str], request: pytest.FixtureRequest
+) -> None:
+    """Every sixtieth of them; all with --full. A name is accepted, or refused as hidden, and never breaks anything."""
+    found = json.loads((CORPORA / "naughty-strings" / "blns.json").read_text("utf-8"))
+    texts = [text for text in found if not NAMELESS.search(text) and len(text.encode()) < 240]
+    names = [f"{text}.csv" for text in texts[:: 1 if request.config.getoption("--full") else 60]]
+    # markup of the terminal's, a name of Windows, an escape sequence
+    for name in [*names, "[bold]a.csv", "con.csv", "\x1b[31mred.csv", "a%2Fb+c d.csv"]:
+        (tmp_path / name).write_bytes(GOOD)
+        code = dropped(deployed, tmp_path / name, "tiny")
+        told = capsys.readouterr()
+        if name[0] in "._":
+            assert (code, "hidden name" in told.out + told.err) == (1, True), name
+            continue
+        assert code == 0, (name, told)
+        assert json.loads(told.out)["key"] == f"raw/tiny/{name}"
+        deployed.client("s3").delete_object(Bucket=deployed.data.bucket, Key=f"raw/tiny/{name}")

@@ -134,3 +134,46 @@ def test_the_first_answer_imports_little_more_than_onnxruntime_itself(tmp_path: 
     assert len(ours) < 30, sorted(ours)
     assert "socket" not in ours
     assert "perennial.serving.directory" not in whole
+
+
+def copies(count: int, task: Callable[[], Any]) -> list[Any]:
+    """What `task` returns in copies of this process as it is now: a snapshot that is restored several times."""
+    found = []
+    for _ in range(count):
+        reader, writer = os.pipe()
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                os.write(writer, json.dumps(task()).encode())
+                status = 0
+            finally:
+                os._exit(status)
+        os.close(writer)
+        with os.fdopen(reader, "rb") as pipe:
+            found.append(json.loads(pipe.read()))
+        assert os.waitpid(child, 0)[1] == 0
+    return found
+
+
+def test_copies_of_one_start_never_give_the_same_id(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SnapStart: what is drawn while a function starts is the same everywhere; ids are drawn later."""
+    module = started(write_bundle(tmp_path, shipped_files()), monkeypatch)
+    sent = event("predict")
+
+    def ids() -> list[str]:
+        outputs = json.loads(module.lambda_handler(sent, None)["body"])["outputs"]
+        return [identity for output in outputs if output["name"] == "prediction_id" for identity in output["data"]]
+
+    drawn = [identity for found in copies(4, ids) for identity in found]
+    assert len(set(drawn)) == len(drawn) == 8
+
+
+def test_a_start_keeps_nothing_drawn_by_chance_nor_the_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Copies that get the same request id give the same answer to the byte, an hour after the start as well."""
+    module = started(write_bundle(tmp_path, shipped_files()), monkeypatch)
+    later = event("predict")
+    later["requestContext"]["timeEpoch"] += 3_600_000
+    first, second = copies(2, lambda: module.lambda_handler(later, CONTEXT)["body"])
+    assert first == second
+    assert "2013-04-01-" in first

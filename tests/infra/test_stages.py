@@ -183,6 +183,7 @@ def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) ->
     assert {route.props["RouteKey"] for route in routes} == {
         "GET /v2",
         "GET /v2/health/{probe}",
+        "GET /v2/openapi.json",
         "GET /v2/models",
         "ANY /v2/models/{model}",
         "ANY /v2/models/{model}/versions",

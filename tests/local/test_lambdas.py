@@ -7,7 +7,7 @@ import json
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import requests
@@ -607,3 +607,58 @@ class TestAsynchronousInvocation:
         (message,) = until(lambda: sqs.receive_message(QueueUrl=url, MessageAttributeNames=["All"]).get("Messages"))
         assert json.loads(message["Body"]) == {"row": 8}
         assert "RequestID" in message["MessageAttributes"]
+
+
+class TestSnapStart:
+    BODY = (
+        "import os\n"
+        "KIND, PID = os.environ['AWS_LAMBDA_INITIALIZATION_TYPE'], os.getpid()\n"
+        "from snapshot_restore_py import register_after_restore, register_before_snapshot\n"
+        "HOOKS = []\n"
+        "register_before_snapshot(HOOKS.append, 'before')\n"
+        "register_after_restore(HOOKS.append, 'after')\n"
+        "print('initialised', PID)\n"
+        "def handle(event, context):\n"
+        "    return [KIND, PID, 'AWS_LAMBDA_LOG_STREAM_NAME' in os.environ, HOOKS]\n"
+    )
+    ON: ClassVar[dict[str, str]] = {"ApplyOn": "PublishedVersions"}
+
+    def test_a_version_is_initialised_when_it_is_published(self, cloud: Cloud) -> None:
+        name = create(cloud, self.BODY, SnapStart=self.ON)
+        published = cloud.client("lambda").publish_version(FunctionName=name)
+        assert (published["State"], published["SnapStart"]) == ("Pending", {**self.ON, "OptimizationStatus": "On"})
+        assert settled(cloud, name, "1")["SnapStart"]["OptimizationStatus"] == "On"
+        [told] = [line for line in log_lines(cloud, f"/aws/lambda/{name}", "INIT_REPORT") if "initialised" in line]
+        reply, (kind, pid, stream, hooks) = invoke(cloud, name, Qualifier="1", LogType="Tail")
+        assert (kind, stream, hooks) == ("snap-start", False, ["before", "after"])
+        assert invoke(cloud, name, Qualifier="1")[1] == [kind, pid, stream, hooks]
+        assert told == f"initialised {pid}"
+        assert "Init Duration" not in base64.b64decode(reply["LogResult"]).decode()
+
+    def test_the_latest_code_starts_as_ever(self, cloud: Cloud) -> None:
+        name = create(cloud, self.BODY, SnapStart=self.ON)
+        assert settled(cloud, name)["SnapStart"] == {**self.ON, "OptimizationStatus": "Off"}
+        assert invoke(cloud, name)[1][0] == "on-demand"
+
+    def test_a_version_that_does_not_initialise_has_failed(self, cloud: Cloud) -> None:
+        name = create(cloud, "raise RuntimeError('no')\ndef handle(event, context): pass\n", SnapStart=self.ON)
+        client = cloud.client("lambda")
+        client.publish_version(FunctionName=name)
+        where = {"FunctionName": name, "Qualifier": "1"}
+        until(lambda: client.get_function_configuration(**where)["State"] == "Failed")
+        assert "failed to initialize" in client.get_function_configuration(**where)["StateReason"]
+        with pytest.raises(ClientError, match="ResourceConflictException"):
+            client.invoke(**where)
+
+    @pytest.mark.parametrize(
+        ("members", "reason"),
+        [
+            ({"Runtime": "python3.11"}, "python3.11 is not supported for SnapStart"),
+            ({"EphemeralStorage": {"Size": 1024}}, "more than 512 MB"),
+        ],
+    )
+    def test_what_snapshots_cannot_be_taken_of_is_refused(
+        self, cloud: Cloud, members: dict[str, Any], reason: str
+    ) -> None:
+        with pytest.raises(ClientError, match=reason):
+            create(cloud, self.BODY, SnapStart=self.ON, **members)

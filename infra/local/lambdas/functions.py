@@ -6,6 +6,7 @@ https://docs.aws.amazon.com/lambda/latest/dg/functions-states.html
 
 from __future__ import annotations
 
+import math
 import re
 import time
 import uuid
@@ -24,18 +25,24 @@ from infra.local.lambdas.roles import Roles
 
 Request = Mapping[str, Any]
 Retire = Callable[[Version], None]
+Snap = Callable[[Function, Version], None]
 FUNCTION_NAME = re.compile(r"^[a-zA-Z0-9-_]{1,64}$")
 
 
 class Functions:
-    """CreateFunction … ListVersionsByFunction. `retire` is told of snapshots that no new call will run."""
+    """CreateFunction … ListVersionsByFunction. `retire` is told of snapshots that no new call will run, `snap` of
+    published versions that are to be started once before anybody calls them.
+    """
 
-    def __init__(self, registry: Registry, store: CodeStore, roles: Roles, endpoint: str, retire: Retire) -> None:
+    def __init__(
+        self, registry: Registry, store: CodeStore, roles: Roles, endpoint: str, retire: Retire, snap: Snap
+    ) -> None:
         self._registry = registry
         self._roles = roles
         self._store = store
         self._endpoint = endpoint
         self._retire = retire
+        self._snap = snap
 
     def create(self, request: Request, size: int) -> dict[str, Any]:
         """CreateFunction; `size` is that of the HTTP request."""
@@ -152,7 +159,11 @@ class Functions:
                 datetime.now(UTC),
                 time.monotonic() + SETTLING,
             )
+            if version.snapped:
+                version = replace(version, settles=math.inf)
             function.versions[number] = version
+            if version.snapped:
+                self._snap(function, version)
             # publishing changes the revision of $LATEST, not what it runs
             function.latest = replace(latest, revisions=(str(uuid.uuid4()), str(uuid.uuid4())))
             return version

@@ -16,6 +16,7 @@ from infra.local.lambdas.aliases import draw
 from infra.local.lambdas.arns import LATEST, Reference
 from infra.local.lambdas.errors import (
     ApiError,
+    Conflict,
     InvalidRequestContent,
     NotFound,
     RequestTooLarge,
@@ -79,6 +80,8 @@ class Invocations:
         version = function.version(number)
         if version is None:
             raise NotFound(f"Function not found: {self._registry.place.function(function.name, qualifier)}")
+        if version.failure:
+            raise Conflict(f"The operation cannot be performed at this time. {version.failure}")
         if version.pending:
             raise StillPending
         return function, version.serving, bool(alias and alias.weights)

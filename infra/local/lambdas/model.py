@@ -82,7 +82,7 @@ class Version:
     """A snapshot of code and configuration: `$LATEST` as it stands, or a published version.
 
     States follow from time: Pending (or an update InProgress) until `settles`, a `time.monotonic` reading. The
-    revision changes when a version settles, as on AWS.
+    revision changes when a version settles, as on AWS. `failure` is why it never became active.
     """
 
     function: str
@@ -93,6 +93,7 @@ class Version:
     modified: datetime
     settles: float = 0.0
     former: Version | None = None
+    failure: str = ""
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
     revisions: tuple[str, str] = field(default_factory=lambda: (str(uuid.uuid4()), str(uuid.uuid4())))
 
@@ -100,6 +101,12 @@ class Version:
     def settled(self) -> bool:
         """Whether the creation or the last update has finished."""
         return time.monotonic() >= self.settles
+
+    @property
+    def snapped(self) -> bool:
+        """Whether its environments start from a snapshot that is taken when it is published."""
+        chosen = (self.settings.get("SnapStart") or {}).get("ApplyOn")
+        return self.number != LATEST and chosen == "PublishedVersions"
 
     @property
     def pending(self) -> bool:

@@ -40,16 +40,22 @@ class PlatformLog:
         self._quiet = self._json and logging.get("SystemLogLevel") in QUIET
         self._number = number
 
-    def init_start(self) -> None:
+    def init_start(self, kind: str = "on-demand") -> None:
         """A new environment begins to initialise."""
         text = f"INIT_START Runtime Version: {self._runtime}"
-        self._line(text, "platform.initStart", {"initializationType": "on-demand", "phase": "init"})
+        self._line(text, "platform.initStart", {"initializationType": kind, "phase": "init"})
 
     def init_failed(self, seconds: float, status: str, kind: str) -> None:
         """Initialisation did not succeed; it is tried again within the invocation."""
         text = f"INIT_REPORT Init Duration: {seconds * 1000:.2f} ms\tPhase: init\tStatus: {status}"
         text += f"\tError Type: {kind}" if status == "error" and kind else ""
         record = {"phase": "init", "status": status, "metrics": {"durationMs": round(seconds * 1000, 3)}}
+        self._line(text, "platform.initReport", record)
+
+    def init_done(self, seconds: float) -> None:
+        """A version was initialised for its snapshot."""
+        text = f"INIT_REPORT Init Duration: {seconds * 1000:.2f} ms\tPhase: init"
+        record = {"phase": "init", "status": "success", "metrics": {"durationMs": round(seconds * 1000, 3)}}
         self._line(text, "platform.initReport", record)
 
     def start(self, request_id: str) -> None:

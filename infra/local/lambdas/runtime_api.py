@@ -19,6 +19,10 @@ from typing import Literal
 RESULT = re.compile(r"^/2018-06-01/runtime/invocation/([^/]+)/(response|error)$")
 NEXT = "/2018-06-01/runtime/invocation/next"
 INIT_ERROR = "/2018-06-01/runtime/init/error"
+# asked by a runtime that is ready for its snapshot, and answered in what was restored from it
+# https://docs.aws.amazon.com/lambda/latest/dg/snapstart-runtime-hooks.html
+RESTORED = "/2018-06-01/runtime/restore/next"
+RESTORE_ERROR = "/2018-06-01/runtime/restore/error"
 
 # what a response may weigh: 6 MB and 100 bytes
 # https://docs.aws.amazon.com/lambda/latest/dg/gettingstarted-limits.html
@@ -52,16 +56,19 @@ class RuntimeApi:
         self._socket = socket.create_server(("127.0.0.1", 0))
         self._connections: list[socket.socket] = []
         self._ready = False
+        self._wanted = threading.Event()
         self.address = f"127.0.0.1:{self._socket.getsockname()[1]}"
         threading.Thread(target=self._accept, name=f"runtime-api-{self.address}", daemon=True).start()
 
     def give(self, work: Work) -> None:
         """Hand the runtime an event."""
         self._work.put(work)
+        self._wanted.set()
 
     def close(self) -> None:
         """Stop serving; whoever waits for work gets none."""
         self._work.put(None)
+        self._wanted.set()
         with contextlib.suppress(OSError):
             # a plain close would not wake the thread that waits in accept
             self._socket.shutdown(socket.SHUT_RDWR)
@@ -85,17 +92,22 @@ class RuntimeApi:
                 method, path, length = head
                 body = reader.read(length) if length else b""
                 asked_for_work = asked_for_work or path == NEXT
-                reply = self._next() if method == "GET" and path == NEXT else self._posted(path, body)
+                reply = self._asked(path) if method == "GET" else self._posted(path, body)
                 if reply is None:
                     break
                 connection.sendall(reply)
         if asked_for_work:
             self.reports.put(Report("hangup"))
 
-    def _next(self) -> bytes | None:
+    def _asked(self, path: str) -> bytes | None:
+        if path not in (NEXT, RESTORED):
+            return _reply("404 Not Found", b"")
         if not self._ready:
             self._ready = True
             self.reports.put(Report("ready"))
+        if path == RESTORED:
+            self._wanted.wait()
+            return _reply("200 OK", b"")
         work = self._work.get()
         if work is None:
             return None
@@ -110,7 +122,7 @@ class RuntimeApi:
         if result:
             self.reports.put(Report("response" if result[2] == "response" else "error", result[1], body))
             return _reply("202 Accepted", b'{"status":"OK"}')
-        if path == INIT_ERROR:
+        if path in (INIT_ERROR, RESTORE_ERROR):
             self.reports.put(Report("init-error", "", body))
             return _reply("202 Accepted", b'{"status":"OK"}')
         return _reply("404 Not Found", b"")

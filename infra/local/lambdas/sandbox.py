@@ -81,7 +81,7 @@ class Sandbox:
         variables = {
             **self._launch.variables,
             "AWS_LAMBDA_RUNTIME_API": self._api.address,
-            "AWS_LAMBDA_LOG_STREAM_NAME": self.stream,
+            **({} if self.version.snapped else {"AWS_LAMBDA_LOG_STREAM_NAME": self.stream}),
             "TMPDIR": str(self._temporary),
             "_LAMBDA_TELEMETRY_LOG_FD": str(telemetry),
         }

@@ -36,6 +36,7 @@ from infra.local.lambdas.pool import Concurrency, Limits, Pool
 from infra.local.lambdas.registry import Registry
 from infra.local.lambdas.roles import Roles
 from infra.local.lambdas.sandbox import Machinery, Sandbox
+from infra.local.lambdas.snapshots import Snapshots
 from infra.local.lambdas.variables import Launcher
 from infra.local.lambdas.watch import Watcher
 from infra.local.patches import Patches
@@ -112,7 +113,8 @@ class LambdaService:
         self._invocations = Invocations(registry, self._pool, Concurrency(limits), self._machinery, self.metrics)
         roles = Roles(cloud)
         self._queue = AsyncQueue(cloud, registry, roles, self._invocations)
-        self._functions = Functions(registry, store, roles, cloud.endpoint, self._pool.retire)
+        snapshots = Snapshots(self._pool, self._machinery)
+        self._functions = Functions(registry, store, roles, cloud.endpoint, self._pool.retire, snapshots.take)
         self._aliases = Aliases(registry)
         self._policies = Policies(registry)
         cloud.authority.owns_policies("lambda", self._policies.find)

@@ -41,6 +41,7 @@ RESERVED = frozenset(
         "LAMBDA_RUNTIME_DIR",
     }
 )
+SNAPPED = ("python3.12", "python3.13", "python3.14")
 # accepted and answered on AWS, without a counterpart here: refused, so that nobody relies on them
 NOT_IMITATED = ("FileSystemConfigs", "CodeSigningConfigArn", "TenancyConfig", "CapacityProviderConfig", "DurableConfig")
 
@@ -95,11 +96,25 @@ def check(settings: Mapping[str, Any]) -> None:
         raise InvalidParameter(
             f"Value {runtime} at 'runtime' failed to satisfy constraint: the local cloud runs Python only"
         )
-    if settings.get("SnapStart", {}).get("ApplyOn", "None") != "None":
-        raise InvalidParameter("SnapStart is not imitated by the local cloud")
+    if snap_start(settings):
+        _check_snap_start(settings)
     _check_variables(settings.get("Environment", {}).get("Variables") or {})
     if len(settings.get("Layers") or ()) > MOST_LAYERS:
         raise InvalidParameter(f"Layer count exceeds the limit of {MOST_LAYERS}")
+
+
+def snap_start(settings: Mapping[str, Any]) -> bool:
+    """Whether published versions start from a snapshot."""
+    return bool((settings.get("SnapStart") or {}).get("ApplyOn") == "PublishedVersions")
+
+
+def _check_snap_start(settings: Mapping[str, Any]) -> None:
+    """Source: https://docs.aws.amazon.com/lambda/latest/dg/snapstart.html (supported features and limitations)."""
+    runtime = settings.get("Runtime") or "an image"
+    if runtime not in SNAPPED:
+        raise InvalidParameter(f"{runtime} is not supported for SnapStart enabled functions.")
+    if settings["EphemeralStorage"]["Size"] > 512:
+        raise InvalidParameter("SnapStart does not support ephemeral storage of more than 512 MB.")
 
 
 def _within(name: str, value: Any, low: int, high: int) -> None:

@@ -95,8 +95,8 @@ class Launcher:
             "AWS_LAMBDA_FUNCTION_NAME": version.function.rpartition(":")[2],
             "AWS_LAMBDA_FUNCTION_VERSION": version.number,
             "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(settings["MemorySize"]),
-            "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
-            "AWS_LAMBDA_LOG_GROUP_NAME": group,
+            "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start" if version.snapped else "on-demand",
+            **({} if version.snapped else {"AWS_LAMBDA_LOG_GROUP_NAME": group}),
             "TZ": ":UTC",
             "LANG": "en_US.UTF-8",
         }

@@ -10,6 +10,7 @@ from typing import Any
 
 from infra.local.lambdas.arns import LATEST
 from infra.local.lambdas.model import Alias, Function, LayerVersion, Version
+from infra.local.lambdas.settings import snap_start
 
 COPIED = (
     "Runtime",
@@ -46,7 +47,10 @@ def configuration(function: Function, version: Version, qualifier: str | None = 
         "LastModified": timestamp(version.modified),
         "Version": version.number,
         "RevisionId": version.revision,
-        "SnapStart": {"ApplyOn": "None", "OptimizationStatus": "Off"},
+        "SnapStart": {
+            "ApplyOn": "PublishedVersions" if snap_start(settings) else "None",
+            "OptimizationStatus": "On" if version.snapped else "Off",
+        },
         "LoggingConfig": {
             "LogFormat": "Text",
             "LogGroup": f"/aws/lambda/{function.name}",
@@ -63,6 +67,8 @@ def configuration(function: Function, version: Version, qualifier: str | None = 
 
 
 def _state(version: Version) -> dict[str, str]:
+    if version.failure:
+        return {"State": "Failed", "StateReason": version.failure, "StateReasonCode": "FunctionError"}
     if version.settled:
         return {"State": "Active", "LastUpdateStatus": "Successful"}
     if version.former is None:

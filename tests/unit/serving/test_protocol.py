@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from perennial.serving.inputs import MAX_TEXT
-from perennial.serving.protocol import MAX_BODY_BYTES, MAX_ROWS
+from perennial.serving.datatypes import MAX_ROWS, MAX_TEXT
+from perennial.serving.protocol import MAX_BODY_BYTES
 from tests.unit.serving.bundles import NAMES, expected_probability
 from tests.unit.serving.requests import RELAXED, ROW, Server, changed, infer_event, outputs, request
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.serving import record
-from perennial.serving.inputs import MAX_TEXT
+from perennial.serving.datatypes import MAX_TEXT
 from perennial.serving.predictor import Scores
 from perennial.serving.record import MAX_LINE_BYTES, Moment, Row, Values, lines
 from perennial.serving.reply import Answers

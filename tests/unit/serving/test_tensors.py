@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from tritonclient.http import InferenceServerClient, InferInput, InferRequestedOutput, InferResult
 from tritonclient.utils import deserialize_bytes_tensor, serialize_byte_tensor
 
+from perennial.serving.datatypes import INTEGERS
 from perennial.serving.errors import RequestRefused
-from perennial.serving.inputs import INTEGERS
 from perennial.serving.tensors import DTYPES, decode_tensor, encode_tensor
 from tests.unit.serving.bundles import expected_probability
 from tests.unit.serving.requests import RELAXED, ROW, Server, infer_event, request

@@ -13,13 +13,13 @@ import binascii
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import BaseModel, ValidationError
 
 from perennial.approval.desk import Desk
 from perennial.approval.principal import caller
-from perennial.catalog.model import NAME
+from perennial.approval.requests import Decided, Promotion, Which
 from perennial.errors import StorageUnavailable
 from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import RequestRefused
@@ -29,33 +29,7 @@ from perennial.storage.workflows import Workflow
 MAX_BODY = 16 * 1024
 
 Event = Mapping[str, Any]
-Name = Annotated[str, Field(pattern=NAME)]
 Asked = TypeVar("Asked", bound=BaseModel)
-
-
-class Decided(BaseModel):
-    """A decision, with its reason in up to 1,000 characters."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    decision: Literal["approve", "reject"]
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
-
-
-class Which(BaseModel):
-    """A version, as the path names it."""
-
-    model: Name
-    version: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,7}$")]
-
-
-class Promotion(BaseModel):
-    """The workspace `staging/<run>/` of a version that another environment registered."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    model: Name
-    run: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,199}$")]
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Stage models: what is served, in which versions, and the way to a version that is not the champion.
 
-    GET /v2      GET /v2/health/{live,ready}      GET /v2/models      GET /v2/models/<m>[/versions[/<v>[/ready]]]
+    GET /v2[/openapi.json]    GET /v2/health/{live,ready}    GET /v2/models[/<m>[/versions[/<v>[/ready]]]]
     POST /v2/models/<m>/versions/<v>/infer
 
 A model is known when the catalog declares it, a version when the registry has it; what a version takes and answers,
@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import perennial
 from perennial.errors import ModelUnknown, PerennialError, Retriable
+from perennial.openapi import allowed, describe, document
 from perennial.registry import ModelVersion, Registry
 from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import RequestRefused
@@ -25,6 +27,8 @@ from perennial.storage.functions import Function
 ALIAS = "live"
 EXTENSIONS = ["binary_tensor_data"]
 MAX_EVENT_BYTES = 6 * 1024 * 1024
+# How many models are asked at once for what they take; a cold one takes a second.
+CALLS = 16
 _VERSION = re.compile(r"[1-9][0-9]{0,7}")
 
 Event = Mapping[str, Any]
@@ -59,6 +63,8 @@ class Directory:
                 return _get(method) or json_reply(
                     200, {"name": "perennial", "version": perennial.__version__, "extensions": EXTENSIONS}
                 )
+            case ["v2", "openapi.json"]:
+                return _get(method) or json_reply(200, self._document(event))
             case ["v2", "health", "live"]:
                 return _get(method) or json_reply(200, {"live": True})
             case ["v2", "health", "ready"]:
@@ -69,7 +75,29 @@ class Directory:
                 if model not in self.models:
                     raise RequestRefused(f"there is no model {model[:100]!r}", 404)
                 return self._of_model(method, model, rest, event)
-        raise RequestRefused(f"there is nothing at /{'/'.join(parts)[:200]}", 404)
+        path = f"/{'/'.join(parts)}"
+        return _only(method, *allowed(path)) or error_reply(404, f"there is nothing at {path[:200]}")
+
+    def _document(self, event: Event) -> dict[str, Any]:
+        """The OpenAPI document, with the tensors of each model that answers now."""
+        headers = event.get("headers") or {}
+        host, scheme = headers.get("host"), headers.get("x-forwarded-proto", "https")
+        made = document(f"{scheme}://{host}" if host else None, self.models)
+        with ThreadPoolExecutor(CALLS) as calls:
+            for metadata in calls.map(lambda model: self._tensors(model, event), sorted(self.models)):
+                if metadata is not None:
+                    describe(made, metadata)
+        return made
+
+    def _tensors(self, model: str, event: Event) -> dict[str, Any] | None:
+        path = f"/v2/models/{model}"
+        http = {**event["requestContext"]["http"], "method": "GET", "path": path}
+        asked = {**event, "rawPath": path, "requestContext": {**event["requestContext"], "http": http}}
+        try:
+            reply = self._forward(model, ALIAS, asked)
+        except (RequestRefused, PerennialError):
+            return None
+        return json.loads(reply["body"]) if reply["statusCode"] == 200 else None
 
     def _ready(self) -> Reply:
         """Whether every model of the catalog has a version that serves; the protocol says no with a 4xx."""
@@ -155,8 +183,8 @@ def _get(method: str) -> Reply | None:
     return _only(method, "GET")
 
 
-def _only(method: str, allowed: str) -> Reply | None:
-    """The refusal of any other method."""
-    if method == allowed:
+def _only(method: str, *methods: str) -> Reply | None:
+    """The refusal of any other method; None when there is none to refuse."""
+    if not methods or method in methods:
         return None
-    return error_reply(405, f"this takes {allowed}, not {method[:20]}", {"allow": allowed})
+    return error_reply(405, f"this takes {' or '.join(methods)}, not {method[:20]}", {"allow": ", ".join(methods)})

@@ -11,31 +11,13 @@ from typing import Any
 
 import numpy as np
 
+from perennial.serving.datatypes import ACCEPTED, INTEGERS, MAX_TEXT, RANGES
 from perennial.serving.errors import RequestRefused
 
 Array = np.ndarray[Any, Any]
 Filler = Callable[[Any], None]
 
-_FLOAT32 = float(np.finfo(np.float32).max)
-_FLOAT16 = 65504.0
-INTEGERS = frozenset(f"{sign}INT{bits}" for sign in ("", "U") for bits in (8, 16, 32, 64))
-FLOATS = frozenset({"FP16", "FP32", "FP64"})
-# What a value of a datatype may be. The graph computes in float32: what does not fit is refused, not made infinite.
-RANGES: dict[str, tuple[float, float]] = {
-    **{f"INT{bits}": (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1) for bits in (8, 16, 32, 64)},
-    **{f"UINT{bits}": (0, 2**bits - 1) for bits in (8, 16, 32, 64)},
-    "FP16": (-_FLOAT16, _FLOAT16),
-    "FP32": (-_FLOAT32, _FLOAT32),
-    "FP64": (-_FLOAT32, _FLOAT32),
-}
-_ACCEPTED: dict[str, frozenset[str]] = {
-    "FP64": FLOATS | INTEGERS,
-    "INT64": FLOATS | INTEGERS,  # a whole number is one in either notation: pandas makes FP64 of integers with nulls
-    "BOOL": frozenset({"BOOL"}),
-    "BYTES": frozenset({"BYTES"}),
-}
 _NUMERIC = frozenset({int, float})
-MAX_TEXT = 10_000
 _SHOWN = 40
 
 
@@ -51,7 +33,7 @@ class Input:
         self.name = name
         self.datatype = datatype
         self.tensor = tensor
-        self.accepted = _ACCEPTED[datatype]
+        self.accepted = ACCEPTED[datatype]
         self.cell = cell
         self._fillers: dict[str, Filler] = {}
 

@@ -10,6 +10,7 @@ import zlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from perennial.serving.datatypes import MAX_ID, MAX_ROWS
 from perennial.serving.errors import RequestRefused
 from perennial.serving.inputs import Array, Input, shown
 from perennial.serving.prepared import PreparedRequests
@@ -18,9 +19,7 @@ from perennial.serving.request import Outputs, Request
 from perennial.serving.strict_json import parse
 from perennial.serving.tensors import decode_tensor
 
-MAX_ROWS = 50_000
 MAX_BODY_BYTES = 10 * 1024 * 1024  # what API Gateway lets in; only compression could bring more
-MAX_ID = 256
 _WINDOW_BITS = {"gzip": 31, "deflate": 15}
 
 

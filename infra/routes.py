@@ -1,0 +1,19 @@
+"""The routes of the HTTP API that are the same whatever is served."""
+
+from __future__ import annotations
+
+# What the models function answers. A full match with variables goes before a greedy one, so that questions about
+# versions never reach the champion.
+MODELS = (
+    ("GET", "/v2"),
+    ("GET", "/v2/openapi.json"),
+    ("GET", "/v2/health/{probe}"),
+    ("GET", "/v2/models"),
+    ("ANY", "/v2/models/{model}"),
+    ("ANY", "/v2/models/{model}/versions"),
+    ("ANY", "/v2/models/{model}/versions/{version}"),
+    ("ANY", "/v2/models/{model}/versions/{version}/{action}"),
+)
+
+# What people decide.
+DECISIONS = (("GET", "/approvals"), ("POST", "/approvals/{model}/{version}"), ("POST", "/promotions"))
