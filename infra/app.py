@@ -31,7 +31,14 @@ def main() -> None:
     data = DataStack(app, environment=environment, catalog=catalog, catalog_folder=folder)
     memory = data.memory()
     loop = LoopStack(app, environment=environment, memory=memory, catalog=catalog)
-    ServingStack(app, environment=environment, memory=memory, catalog=catalog, approve=loop.approve.function)
+    ServingStack(
+        app,
+        environment=environment,
+        memory=memory,
+        catalog=catalog,
+        approve=loop.approve.function,
+        feedback=loop.feedback.function,
+    )
     if app.node.try_get_context("nag") == "true":
         from infra.nag import check
 

@@ -112,6 +112,10 @@ class Api(Construct):
         for method, path in _DECISIONS:
             self._route(method, path, answer)
 
+    def feedback(self, function: lambda_.IFunction) -> None:
+        """Send outcomes to `function`; a full match, so it goes before the greedy routes of the models."""
+        self._route("POST", "/v2/models/{model}/feedback", integrations.HttpLambdaIntegration("Feedback", function))
+
     def _route(self, method: str, path: str, integration: apigw.HttpRouteIntegration) -> None:
         self.api.add_routes(path=path, methods=[apigw.HttpMethod[method]], integration=integration)
 

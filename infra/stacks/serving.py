@@ -27,6 +27,7 @@ class ServingStack(Stack):
         memory: Memory,
         catalog: Catalog,
         approve: lambda_.IFunction,
+        feedback: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, environment.resource("serving"), analytics_reporting=False)
         layers = LayerSet(self, environment=environment)
@@ -34,6 +35,7 @@ class ServingStack(Stack):
         models = Models(self, shared)
         api = Api(self, environment=environment, models=models.function, alerts=memory.alerts)
         api.approve(approve)
+        api.feedback(feedback)
         records = Records(self, environment=environment, bucket=memory.data, alerts=memory.alerts)
         for model in sorted(catalog.models):
             predict = Predict(self, shared, model=model, records=records)

@@ -116,5 +116,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("DeployRole", "lambda:DeleteFunction"): "only versions beyond those that are kept are deleted",
     ("ApproveRole", "*"): "nothing waits for a person in dev; test_approval.py measures it in prod",
     ("PromotionWorkflowRole", "*"): "nothing is promoted from another environment",
+    ("FeedbackRole", "*"): "test_feedback.py measures it",
     ("RecordsSenderRole", "firehose:PutRecordBatch"): "CloudWatch Logs takes either; here it is PutRecord",
 }
