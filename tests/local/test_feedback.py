@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -12,8 +12,9 @@ from urllib.request import Request, urlopen
 import boto3
 import pytest
 
-from perennial.outcomes import Outcomes, read_outcomes
+from perennial.outcomes import Outcomes, join_outcomes, read_outcomes
 from perennial.outcomes.store import OUTCOMES
+from perennial.serving.log import read_records, rows_of
 from perennial.storage.objects import Objects
 from tests.local.grants import REASONS, Roles, told
 from tests.local.made import name
@@ -38,10 +39,13 @@ def predict(shop: Shop, *sizes: str) -> list[str]:
 def known(shop: Shop) -> Outcomes:
     """All outcomes of the model."""
     data = Objects(shop.json("status")["data_bucket"])
-    days = sorted(key.split("date=")[1][:10] for key in data.list(f"{OUTCOMES}returns/"))
-    from datetime import date
+    return read_outcomes(data, "returns", *days(data))
 
-    return read_outcomes(data, "returns", date.fromisoformat(days[0]), date.fromisoformat(days[-1]))
+
+def days(data: Objects) -> tuple[date, date]:
+    """The first and the last day of outcomes, by the cloud's clock, which other tests move on."""
+    found = sorted(key.split("date=")[1][:10] for key in data.list(f"{OUTCOMES}returns/"))
+    return date.fromisoformat(found[0]), date.fromisoformat(found[-1])
 
 
 def of(shop: Shop, ids: list[str]) -> dict[str, tuple[Any, float | None]]:
@@ -106,11 +110,24 @@ def test_by_file(served: Shop) -> None:
     assert len(known(served)) == len(before) + 1
 
     served.run("tick", "30m")  # Firehose delivers what it holds
-    counted = served.json("outcomes", "returns")
+    first, last = days(Objects(found["bucket"]))
+    span = ("--since", str(first), "--until", str(last + timedelta(days=1)))
+    eventually(lambda: joined(served, found["bucket"], asked) == (True, 2.5))
+    counted = served.json("outcomes", "returns", *span)
     assert counted["outcomes"] == len(before) + 1
-    assert counted["with_outcome"] >= 3
-    assert asked
-    assert "predictions have one" in served.run("outcomes", "returns")
+    assert 3 <= counted["with_outcome"] <= counted["predictions"]
+    assert (counted["amount"] is not None, counted["amount_unit"]) == (True, "EUR")
+    assert "predictions have one" in served.run("outcomes", "returns", *span)
+
+
+def joined(shop: Shop, bucket: str, prediction_id: str) -> tuple[Any, float | None] | None:
+    """What became of a prediction, found in the delivered log by what it was about."""
+    data = Objects(bucket)
+    first, last = days(data)
+    records = read_records(data, "returns", first - timedelta(days=1), last + timedelta(days=1))
+    pairs = join_outcomes((row for record in records for row in rows_of(record)), known(shop), ["größe"])
+    (found,) = [outcome for row, outcome in pairs if row.id == prediction_id] or [None]
+    return None if found is None else (found.outcome, found.amount)
 
 
 def test_a_file_that_is_none_is_refused_with_its_tags(served: Shop) -> None:
