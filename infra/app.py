@@ -47,6 +47,7 @@ def add_stacks(app: cdk.App, environment: Environment, folder: Path) -> None:
         catalog=catalog,
         approve=loop.approve.function,
         deploy=loop.deploy.function,
+        feedback=loop.feedback.function,
     )
 
 

@@ -33,6 +33,8 @@ RUN_BY = {
     "cdk diff": ("tests/infra/test_synth.py", '["app"]'),
     "cdk deploy": ("tests/infra/test_synth.py", '["app"]'),
     "perennial rollback": ("tests/local/test_redeploy.py", '"rollback"'),
+    "perennial feedback": ("tests/local/test_feedback.py", '"feedback", "returns"'),
+    "perennial outcomes": ("tests/local/test_feedback.py", '"outcomes", "returns"'),
     "perennial promote": ("tests/local/test_operate.py", '"promote"'),
     'context="$(PYTHONPATH=. .venv/bin/python -m infra.assets': ("tests/infra/test_image.py", "infra.assets"),
 }

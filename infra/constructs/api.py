@@ -101,6 +101,10 @@ class Api(Construct):
         """Send what people take back to `function`."""
         self._route("POST", "/rollbacks/{model}", integrations.HttpLambdaIntegration("TakeBack", function))
 
+    def feedback(self, function: lambda_.IFunction) -> None:
+        """Send outcomes to `function`; a full match, so it goes before the greedy routes of the models."""
+        self._route("POST", "/v2/models/{model}/feedback", integrations.HttpLambdaIntegration("Feedback", function))
+
     def _route(self, method: str, path: str, integration: apigw.HttpRouteIntegration) -> None:
         self.api.add_routes(path=path, methods=[apigw.HttpMethod[method]], integration=integration)
 

@@ -14,6 +14,7 @@ from infra.environment import Environment
 from infra.stages.approve import Approve
 from infra.stages.deploy import Deploy
 from infra.stages.evaluate import Evaluate
+from infra.stages.feedback import Feedback
 from infra.stages.ingest import Ingest
 from infra.stages.register import Register
 from infra.stages.retrain import Retrain
@@ -42,6 +43,7 @@ class LoopStack(Stack):
         register = Register(self, shared)
         self.deploy = Deploy(self, shared)
         self.approve = Approve(self, shared)
+        self.feedback = Feedback(self, shared, dead_letters=letters)
 
         rollout = RolloutWorkflow(self, shared, stage=self.deploy, dead_letters=letters)
         workflows = {

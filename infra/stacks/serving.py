@@ -28,6 +28,7 @@ class ServingStack(Stack):
         catalog: Catalog,
         approve: lambda_.IFunction,
         deploy: lambda_.IFunction,
+        feedback: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, environment.resource("serving"), analytics_reporting=False)
         layers = LayerSet(self, environment=environment)
@@ -36,6 +37,7 @@ class ServingStack(Stack):
         api = Api(self, environment=environment, models=models.function, alerts=memory.alerts)
         api.approve(approve)
         api.take_back(deploy)
+        api.feedback(feedback)
         records = Records(self, environment=environment, bucket=memory.data, alerts=memory.alerts)
         for model in sorted(catalog.models):
             predict = Predict(self, shared, model=model, records=records)

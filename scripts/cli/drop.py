@@ -8,12 +8,12 @@ from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 
 from perennial.datasets.batches import RAW, Drop, not_data, parse_drop
 from perennial.datasets.commit import find_batch
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.output import AsJson, Failure, console, errors, print_json
+from scripts.cli.upload import upload
 
 
 def drop(
@@ -29,7 +29,7 @@ def drop(
     key = f"{RAW}{dataset}/{file.name}"
     if reason := not_data(key):
         raise Failure(f"{key}: {reason}: ingestion would pass over it; give the file another name")
-    dropped = parse_drop(key, _upload(deployment, file, key), file.stat().st_size)
+    dropped = parse_drop(key, upload(deployment, file, key), file.stat().st_size)
     about = {"dataset": dropped.dataset, "batch": dropped.batch}
     result: dict[str, Any] = {"key": key, "bucket": deployment.data.bucket, **about}
     if wait:
@@ -40,18 +40,6 @@ def drop(
         _tell(result, wait)
     if result.get("status") == "refused":
         raise typer.Exit(1)
-
-
-def _upload(deployment: Deployment, file: Path, key: str) -> str:
-    """The ETag under which the object now lies."""
-    bucket = deployment.data.bucket
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, console=errors, transient=True) as progress:
-        task = progress.add_task(f"uploading {file.name}", total=file.stat().st_size)
-        deployment.client("s3").upload_file(
-            str(file), bucket, key, Callback=lambda count: progress.advance(task, count)
-        )
-    return str(deployment.client("s3").head_object(Bucket=bucket, Key=key)["ETag"]).strip('"')
 
 
 def _await(deployment: Deployment, dropped: Drop, timeout: float) -> dict[str, Any]:

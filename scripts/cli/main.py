@@ -18,6 +18,7 @@ from scripts.cli.down import down
 from scripts.cli.drop import drop
 from scripts.cli.env import env
 from scripts.cli.export import export
+from scripts.cli.feedback import feedback, outcomes
 from scripts.cli.init import init
 from scripts.cli.ledger import ledger
 from scripts.cli.models import models
@@ -52,6 +53,8 @@ for verb in (
     models,
     versions,
     predict,
+    feedback,
+    outcomes,
     proxy,
     tick,
     sweep,

@@ -13,6 +13,7 @@ from typing import Any
 from functions.approve.handler import lambda_handler as approve_handler
 from functions.deploy.handler import lambda_handler as deploy_handler
 from functions.evaluate.handler import lambda_handler as evaluate_handler
+from functions.feedback.handler import lambda_handler as feedback_handler
 from functions.ingest.handler import lambda_handler as ingest_handler
 from functions.register.handler import lambda_handler as register_handler
 from functions.retrain.handler import lambda_handler as retrain_handler
@@ -94,7 +95,7 @@ def _called(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Handler
     return call
 
 
-INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE = (
+INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE, FEEDBACK = (
     _called(handler)
     for handler in (
         ingest_handler,
@@ -103,6 +104,7 @@ INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE = (
         register_handler,
         deploy_handler,
         approve_handler,
+        feedback_handler,
     )
 )
 # a person asks again where the answer was lost
@@ -380,6 +382,34 @@ def _approve(decision: str | None) -> Callable[[Place, Deliver], list[Any]]:
     return when
 
 
+# ---- feedback
+
+PREDICTIONS = "2026-02-28-0f1e2d3c4b5a69788796a5b4c3d2e1f0"
+OUTCOMES = f"prediction_id,outcome\n{PREDICTIONS}-0,0.7\n{PREDICTIONS}-1,much\n".encode()
+
+
+def _dropped(model: str, body: bytes = OUTCOMES) -> Scenario:
+    def when(place: Place, deliver: Deliver) -> Any:
+        with unheard():
+            message = place.world.drop(f"feedback/{model}/a.csv", body)
+        return deliver(FEEDBACK, message)
+
+    return Scenario(lambda place: trips.deploy(place.world), when)
+
+
+def _say(message: dict[str, Any]) -> dict[str, Any]:
+    """How many outcomes a request said; which of them were new is about this very delivery."""
+    reply = FEEDBACK(message)
+    return {"status": reply["statusCode"], "outcomes": sum(json.loads(reply["body"]).values())}
+
+
+def _posted(place: Place, deliver: Deliver) -> Any:
+    request = json.loads((EVENTS / "feedback.json").read_text())
+    said = [{"prediction_id": f"{PREDICTIONS}-{row}", "outcome": 0.7} for row in range(3)]
+    path = f"/v2/models/{TRIPS}/feedback"
+    return deliver(_say, request | {"rawPath": path, "body": json.dumps({"outcomes": said})})
+
+
 # ---- the ledger
 
 
@@ -437,5 +467,9 @@ SCENARIOS: dict[str, Scenario] = {
     "approve: approved": Scenario(_unapproved, _approve("approve")),
     "approve: rejected": Scenario(_unapproved, _approve("reject")),
     "approve: expired": Scenario(_unapproved, _approve(None)),
+    "feedback: a file": _dropped(TRIPS),
+    "feedback: a refused file": _dropped(TRIPS, b"who,what\n1,2\n"),
+    "feedback: no model": _dropped("nobody"),
+    "feedback: a request": Scenario(lambda place: trips.deploy(place.world), _posted),
     "loop": Scenario(_with_trips, _loop),
 }

@@ -18,6 +18,7 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "register": settings.RegisterSettings,
     "deploy": settings.DeploySettings,
     "approve": settings.ApproveSettings,
+    "feedback": settings.FeedbackSettings,
     "models": settings.ModelsSettings,
 }
 LAYERS = {
@@ -26,6 +27,7 @@ LAYERS = {
     "register": {"core", "base"},
     "deploy": {"core", "base"},
     "approve": {"core", "base"},
+    "feedback": {"core", "base", "data"},
     "models": {"core", "base"},
     "predict-hours": {"core", "serving", "predict"},
     "predict-late-parcels": {"core", "serving", "predict"},
@@ -74,7 +76,7 @@ def test_a_function_has_the_layers_it_imports_from(app: App, name: str) -> None:
     assert names == {f"perennial-dev-{layer}" for layer in LAYERS[name]}
 
 
-@pytest.mark.parametrize("stage", ["ingest", "retrain", "register", "deploy", "approve", "models"])
+@pytest.mark.parametrize("stage", ["ingest", "retrain", "register", "deploy", "approve", "feedback", "models"])
 def test_a_light_stage_ships_its_own_folder_and_nothing_else(app: App, stage: str) -> None:
     props = function(app, stage).props
     assert props["Handler"] == "handler.lambda_handler"
@@ -193,6 +195,7 @@ def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) ->
         "POST /approvals/{model}/{version}",
         "POST /promotions",
         "POST /rollbacks/{model}",
+        "POST /v2/models/{model}/feedback",
         "$default",
         *(f"ANY /v2/models/{model}/{{proxy+}}" for model in MODELS),
     }

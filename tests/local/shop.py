@@ -51,6 +51,8 @@ dataset: orders
 task: binary
 label: {column: returned}
 features: [price, größe, first order]
+entity: [größe]
+amount_unit: EUR
 train:
   when: {min_rows: 300, settle: 1s}
   algorithm: logistic_regression

@@ -166,6 +166,14 @@ FORBIDDEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("RetrainRole", "states", "start_execution", {"stateMachineArn": "{rollout}"}),
     ("RetrainRole", "dynamodb", "put_item", put("MODEL#flight-delays")),
     ("RetrainRole", "ecs", "run_task", {"taskDefinition": "perennial-dev-train", "cluster": "perennial-dev-train"}),
+    # feedback records outcomes: neither its own inbox nor predictions, no registry, nothing that serves
+    ("FeedbackRole", "s3", "put_object", objects("feedback/flight-delays/x", Body=b"")),
+    ("FeedbackRole", "s3", "put_object", objects("predictions/flight-delays/x", Body=b"")),
+    ("FeedbackRole", "s3", "put_object", objects("quarantine/flights/x", Body=b"")),
+    ("FeedbackRole", "s3", "get_object", objects("curated/flights/seed.parquet")),
+    ("FeedbackRole", "s3", "delete_object", objects("outcomes/flight-delays/x")),
+    ("FeedbackRole", "dynamodb", "put_item", put("MODEL#flight-delays")),
+    ("FeedbackRole", "lambda", "invoke", {"FunctionName": PREDICT}),
     # models reads; what serves it asks by version only
     ("ModelsRole", "lambda", "invoke", {"FunctionName": PREDICT}),
     ("ModelsRole", "dynamodb", "put_item", put("MODEL#flight-delays")),

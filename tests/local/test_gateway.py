@@ -221,6 +221,7 @@ ROUTES = [
     "$default",
     "ANY /v2/models/flights/{proxy+}",
     "ANY /v2/models/{model}",
+    "POST /v2/models/{model}/feedback",
     "ANY /v2/models/{model}/versions/{version}/{action}",
     "GET /v2/models",
 ]
@@ -243,6 +244,8 @@ ROUTES = [
             "ANY /v2/models/{model}/versions/{version}/{action}",
             {"model": "flights", "version": "3", "action": "infer"},
         ),
+        ("POST", "/v2/models/flights/feedback", "POST /v2/models/{model}/feedback", {"model": "flights"}),
+        ("GET", "/v2/models/flights/feedback", "ANY /v2/models/flights/{proxy+}", {"proxy": "feedback"}),
         ("GET", "/v2/models/flights", "ANY /v2/models/{model}", {"model": "flights"}),
         ("GET", "/v2/models", "GET /v2/models", {}),
         ("GET", "/v2/models/", "ANY /{proxy+}", {"proxy": "v2/models/"}),

@@ -43,6 +43,16 @@ def test_a_key_is_recorded_once_whatever_it_says_the_second_time(ledger: Ledger)
     assert ledger.head("model/late") == 2
 
 
+def test_a_record_is_found_by_its_key(ledger: Ledger) -> None:
+    append(ledger, "b")
+    append(ledger, "a", passed=True)
+    found = ledger.find("model/late", "a")
+    assert found is not None
+    assert (found.seq, found.evidence) == (2, {"passed": True})
+    assert ledger.find("model/late", "c") is None
+    assert ledger.find("model/other", "a") is None
+
+
 def test_subjects_have_chains_of_their_own(ledger: Ledger) -> None:
     assert [
         append(ledger, "a", "model/late"),

@@ -42,7 +42,7 @@ def objects() -> Iterator[Objects]:
 
 
 @given(st.lists(st.lists(some, max_size=5), max_size=4), st.randoms(use_true_random=False), st.data())
-@settings(max_examples=40, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=25, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_recorded_in_any_order_and_with_repeats_the_same_outcomes_stand(
     objects: Objects, batches: list[list[Outcome]], random: Any, data: st.DataObject
 ) -> None:

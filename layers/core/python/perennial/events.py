@@ -1,4 +1,7 @@
-"""Input and output of every stage, and the facts Perennial puts on its bus. State carries pointers only."""
+"""Input and output of every stage, and the facts Perennial puts on its bus. State carries pointers only.
+
+Those of stage feedback are in perennial/outcomes/events.py.
+"""
 
 from __future__ import annotations
 

@@ -53,6 +53,13 @@ class IngestSettings(CatalogSettings, LedgerSettings):
     glue_database: str
 
 
+class FeedbackSettings(CatalogSettings, LedgerSettings):
+    """Stage feedback."""
+
+    data_bucket: str
+    bus: str
+
+
 class RetrainSettings(CatalogSettings, LedgerSettings):
     """Stage retrain (the governor)."""
 

@@ -66,10 +66,10 @@ def parse_drop(key: str, etag: str, size: int, version_id: str | None = None) ->
     return Drop(key, etag.strip('"'), dataset if known else UNKNOWN, key.rsplit("/", 1)[-1], size, version_id)
 
 
-def not_data(key: str) -> str | None:
+def not_data(key: str, inbox: str = RAW) -> str | None:
     """Why an object is no data at all, or None: folder markers, and names that Hive and Spark hide (`_SUCCESS`)."""
-    if not key.startswith(RAW):
-        return f"lies outside {RAW}"
+    if not key.startswith(inbox):
+        return f"lies outside {inbox}"
     if key.endswith(("/", "_$folder$")):
         return "a folder marker"
     if any(part.startswith((".", "_")) for part in key.split("/")[2:]):

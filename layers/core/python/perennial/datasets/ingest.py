@@ -12,15 +12,13 @@ from perennial.catalog.load import Catalog
 from perennial.datasets import commit
 from perennial.datasets.batches import UNKNOWN, Drop, not_data, parse_drop
 from perennial.datasets.commit import Stores
+from perennial.datasets.quarantine import MAX_REASON, put_report
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.report import Findings
 from perennial.datasets.source import Limits
 from perennial.errors import ConditionFailed, ObjectMissing, StagingLost
 from perennial.events import IngestInput, IngestOutput
 from perennial.storage.items import Item
-
-# Events and states carry the reason: it must stay far below their limits
-_MAX_REASON = 1000
 
 
 def ingest(message: IngestInput, stores: Stores, catalog: Catalog, limits: Limits | None = None) -> IngestOutput:
@@ -112,7 +110,7 @@ def _stage(stores: Stores, drop: Drop, contract: Contract, sifted: Any) -> dict[
     report_key = None
     if sifted.rejects is not None:
         stores.data.upload(f"{drop.quarantine}rows.parquet", sifted.rejects)
-        report_key = _report(stores, drop, sifted.findings, rows=sifted.rows, quarantined=sifted.quarantined)
+        report_key = put_report(stores.data, drop, sifted.findings, rows=sifted.rows, quarantined=sifted.quarantined)
     times = sifted.profile["columns"].get(contract.event_time, {})
     return {
         "staged": [*staged, profile_key],
@@ -126,17 +124,10 @@ def _stage(stores: Stores, drop: Drop, contract: Contract, sifted: Any) -> dict[
 
 def _quarantine(stores: Stores, drop: Drop, refusal: Refusal, findings: Findings, about: dict[str, Any]) -> Item:
     stores.data.copy(drop.key, drop.original, drop.version_id)
-    reason = f"{refusal.rule}: {refusal.message}"[:_MAX_REASON]
+    reason = f"{refusal.rule}: {refusal.message}"[:MAX_REASON]
     counted = {"rows": about["quarantined"], "quarantined": about["quarantined"]}
-    key = _report(stores, drop, findings, **counted, reason=reason)
+    key = put_report(stores.data, drop, findings, **counted, reason=reason)
     return commit.refuse(stores.items, drop, about | {"reason": reason, "report_key": key})
-
-
-def _report(stores: Stores, drop: Drop, findings: Findings, **about: Any) -> str:
-    key = f"{drop.quarantine}report.json"
-    named = {"file": drop.key, "dataset": drop.dataset, "batch": drop.batch, "reason": None}
-    stores.data.put_json(key, findings.report(**(named | about)))
-    return key
 
 
 def _finish(stores: Stores, drop: Drop, contract: Contract | None, batch: Item, limits: Limits | None) -> IngestOutput:

@@ -9,7 +9,7 @@ class Refusal(FileRefused):
     """A file that goes to quarantine whole: `rule` in one word, `message` for a person, `columns` at fault if any.
 
     Rules: kind (is not what its name says), empty, encoding, truncated, unreadable, columns, tooLarge, noGoodRows,
-    rowCount, nullValues, missingValues, invalidValues, duplicateValues, datasetUnknown.
+    rowCount, nullValues, missingValues, invalidValues, duplicateValues, datasetUnknown, modelUnknown.
     """
 
     def __init__(self, rule: str, message: str, columns: tuple[str, ...] = ()) -> None:

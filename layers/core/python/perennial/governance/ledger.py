@@ -37,8 +37,8 @@ class Ledger:
     def append(self, subject: str, fact: Fact, *, key: str, at: datetime, actor: str, evidence: dict[str, Any]) -> int:
         """Record `fact` about `subject` and return its number; a `key` that was recorded before returns that number.
 
-        `evidence` is JSON (no NaN: ValueError). Subjects are `dataset/<name>` and `model/<name>`. Raises
-        StorageUnavailable, and LedgerBroken when the record before is gone.
+        `evidence` is JSON (no NaN: ValueError). Subjects are `dataset/<name>`, `feedback/<model>` and `model/<name>`.
+        Raises StorageUnavailable, and LedgerBroken when the record before is gone.
         """
         checked_subject(subject)
         moment = instant(at)
@@ -68,6 +68,12 @@ class Ledger:
     def get(self, subject: str, seq: int) -> Record:
         """One record. Raises ObjectMissing."""
         return Record.from_bytes(self.objects.get(object_key(subject, seq)))
+
+    def find(self, subject: str, key: str) -> Record | None:
+        """The record that an idempotency key has, or None when it has none (yet)."""
+        item = self.items.get(_pk(checked_subject(subject)), _sk(key))
+        record = self._find(subject, int(item["seq"])) if item else None
+        return record if record is not None and record.key == key else None
 
     def read(self, subject: str | None = None) -> Iterator[Record]:
         """The records of a subject, or of all, in order."""

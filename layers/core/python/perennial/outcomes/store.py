@@ -20,6 +20,8 @@ from perennial.serving.log import keys_of_dates, parse_lines
 from perennial.storage.objects import Objects, canonical_json
 
 OUTCOMES = "outcomes/"
+# Where people drop files of outcomes: feedback/<model>/<any path>
+INBOX = "feedback/"
 # In one object: some megabytes in memory, some hundred kilobytes at rest
 MAX_LINES = 50_000
 
@@ -59,12 +61,20 @@ def write_outcomes(objects: Objects, model: str, outcomes: Iterable[Outcome]) ->
         ordered = sorted(distinct)
         for start in range(0, len(ordered), MAX_LINES):
             digests = ordered[start : start + MAX_LINES]
-            name = hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
             lines = b"".join(canonical_json(distinct[digest].line()) + b"\n" for digest in digests)
-            key = f"{OUTCOMES}{model}/date={day:%Y-%m-%d}/{name}.jsonl.gz"
+            key = f"{OUTCOMES}{model}/date={day:%Y-%m-%d}/{_name(digests)}.jsonl.gz"
             if objects.create(key, gzip.compress(lines, mtime=0), "application/gzip"):
                 accepted += len(digests)
     return Written(accepted, said - accepted)
+
+
+def batch_of(outcomes: Iterable[Outcome]) -> str:
+    """32 hex digits that name what these outcomes say together, in whatever order and however often each."""
+    return _name(sorted({outcome.digest for outcome in outcomes}))
+
+
+def _name(digests: list[str]) -> str:
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:32]
 
 
 def read_outcomes(objects: Objects, model: str, first: date, last: date) -> Outcomes:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from perennial.datasets.names import column_names
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.source import Limits, checked_kind
 from perennial.errors import ProposalRefused
@@ -29,7 +29,7 @@ def read_header(path: Path, limits: Limits) -> Header:
     """The columns of the file. Raises ProposalRefused naming file, column and rule."""
     try:
         kind = checked_kind(path, path.name, limits)
-        names = _names(path, kind, limits)
+        names = column_names(path, kind, limits, MAX_COLUMNS)
     except Refusal as refusal:
         raise refused(path, refusal.rule, refusal.message) from refusal
     _check(path, names)
@@ -41,57 +41,6 @@ def refused(path: Path, rule: str, message: str, column: str | None = None) -> P
     """The error for a file, in the words in which ingestion tells of a refused one."""
     where = f"{path.name}: " + (f"column {column!r}: " if column is not None else "")
     return ProposalRefused(f"{where}{rule}: {message}")
-
-
-def _names(path: Path, kind: str, limits: Limits) -> list[str]:
-    if kind == ".parquet":
-        return _parquet_names(path)
-    if kind.startswith(".jsonl"):
-        return _json_names(path, limits)
-    from perennial.datasets.csv_source import read_header as read_csv_header
-
-    return read_csv_header(path)
-
-
-def _parquet_names(path: Path) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        names: list[str] = pq.read_schema(path).names
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError, UnicodeDecodeError) as error:
-        raise Refusal("unreadable", f"the Parquet footer cannot be read: {error}") from error
-    return names
-
-
-def _json_names(path: Path, limits: Limits) -> list[str]:
-    """Every key of every row, in the order in which they first occur."""
-    from perennial.datasets.csv_source import Watched, open_bytes
-    from perennial.datasets.json_source import lines_of
-
-    found: dict[str, None] = {}
-    watched = Watched(open_bytes(path), limits.text_bytes)
-    try:
-        for line in lines_of(watched):
-            found.update(dict.fromkeys(_keys(line)))
-            if len(found) > MAX_COLUMNS:
-                break
-    finally:
-        watched.close()
-    if not found:
-        raise Refusal("empty", "no line is a JSON object with keys")
-    return list(found)
-
-
-def _keys(line: bytes) -> list[str]:
-    try:
-        row = json.loads(line.decode("utf-8-sig")) if line.strip() else {}
-    except UnicodeDecodeError as error:
-        raise Refusal("encoding", f"the file is not UTF-8: {error}") from error
-    except (ValueError, RecursionError):
-        # the survey counts it among the rows that are none
-        return []
-    return list(row) if isinstance(row, dict) else []
 
 
 def _check(path: Path, names: list[str]) -> None:
