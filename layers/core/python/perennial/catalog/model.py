@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -18,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+from perennial.catalog.document import parse_document
 from perennial.catalog.schedule import check_schedule
 from perennial.errors import CatalogInvalid
 
@@ -187,11 +186,6 @@ class ModelSpec(Spec):
 def parse_model(text: str, source: str) -> ModelSpec:
     """The spec in a YAML text; `source` names the file in errors. Raises CatalogInvalid."""
     try:
-        return ModelSpec.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
+        return ModelSpec.model_validate(parse_document(text, source))
+    except ValidationError as error:
         raise CatalogInvalid(f"{source}: {error}") from error
-
-
-def read_model(path: Path) -> ModelSpec:
-    """The spec in a YAML file. Raises CatalogInvalid."""
-    return parse_model(path.read_text(encoding="utf-8"), str(path))
