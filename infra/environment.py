@@ -118,6 +118,17 @@ class Environment(Strict):
     approval: Approval
     api: Api
 
+    @model_validator(mode="after")
+    def _outlasting(self) -> Environment:
+        """What a training was asked lies in its workspace, and is read once more when its execution ends."""
+        days = self.approval.timeout_days
+        if self.approval.required and days >= self.staging_days:
+            raise ValueError(
+                f"approval.timeout_days ({days}) must be less than staging_days ({self.staging_days}): "
+                "a version may wait no longer than the workspace of its run is kept"
+            )
+        return self
+
     @classmethod
     def load(cls, name: str, folder: Path = FOLDER) -> Environment:
         """The environment `name`. Raises FileNotFoundError, or pydantic's ValidationError naming each wrong setting."""

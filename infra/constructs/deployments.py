@@ -10,6 +10,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
+from infra.constructs.ids import child_id
 from infra.constructs.shared import Shared
 
 # The stack has its template's functions: made, changed, or put back after a change that failed.
@@ -38,7 +39,7 @@ class Deployments(Construct):
         for model in sorted(shared.catalog.models):
             events.Rule(
                 self,
-                "".join(word.title() for word in model.split("-")),
+                child_id(self, model),
                 rule_name=shared.environment.resource(f"rollout-{model}"),
                 description=f"A deployment asks for the champion of {model} again",
                 event_pattern=pattern,

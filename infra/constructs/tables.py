@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 from aws_cdk import Aws
@@ -11,6 +12,7 @@ from aws_cdk import aws_s3 as s3
 from constructs import Construct
 
 from infra.constructs.bucket import removal
+from infra.constructs.ids import child_id
 from infra.environment import Environment
 from perennial.catalog.contract import Column, Contract
 
@@ -18,8 +20,11 @@ _PARQUET_INPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetInputFormat"
 _PARQUET_OUTPUT = "org.apache.hadoop.hive.ql.io.parquet.MapredParquetOutputFormat"
 _PARQUET_SERDE = "org.apache.hadoop.hive.ql.io.parquet.serde.ParquetHiveSerDe"
 
-# Glue's longest comment on a column.
+# Glue's longest comment on a column, and description of a table.
 _COMMENT = 255
+_DESCRIPTION = 2048
+# Line breaks, other control characters, and what is no character at all.
+_BREAKS = re.compile(r"[\x00-\x1f\ud800-\udfff\ufffe\uffff\s]+")
 
 # Type of a contract's column → type in Athena.
 _TYPES = {
@@ -89,12 +94,12 @@ class GlueTables(Construct):
         )
         return glue.CfnTable(
             self,
-            "".join(word.title() for word in contract.name.split("-")),
+            child_id(self, contract.name),
             catalog_id=Aws.ACCOUNT_ID,
             database_name=self.database_name,
             table_input=glue.CfnTable.TableInputProperty(
                 name=contract.name.replace("-", "_"),
-                description=contract.description or None,
+                description=one_line(contract.description, _DESCRIPTION),
                 table_type="EXTERNAL_TABLE",
                 parameters={"classification": "parquet"},
                 partition_keys=[glue.CfnTable.ColumnProperty(name="version", type="string")],
@@ -105,5 +110,10 @@ class GlueTables(Construct):
 
 def _column(column: Column) -> glue.CfnTable.ColumnProperty:
     return glue.CfnTable.ColumnProperty(
-        name=column.name, type=_TYPES[column.type], comment=column.description[:_COMMENT] or None
+        name=column.name, type=_TYPES[column.type], comment=one_line(column.description, _COMMENT)
     )
+
+
+def one_line(text: str, longest: int) -> str | None:
+    """A text as Glue takes it: on one line, cut at its limit."""
+    return _BREAKS.sub(" ", text).strip()[:longest] or None

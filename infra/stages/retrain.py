@@ -22,6 +22,7 @@ from infra.constructs.grants import (
     read_objects,
     write_objects,
 )
+from infra.constructs.ids import child_id
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.events import DATASET_VERSION_ACCEPTED, SOURCE
@@ -106,7 +107,7 @@ class Retrain(StageFunction):
             }
             scheduler.Schedule(
                 self,
-                "".join(word.title() for word in ["schedule", *model.split("-")]),
+                child_id(self, "schedule", model),
                 schedule_name=shared.environment.resource(f"retrain-{model}"),
                 schedule=scheduler.ScheduleExpression.expression(when),
                 target=scheduler_targets.LambdaInvoke(

@@ -31,8 +31,8 @@ def init(
 ) -> None:
     """Propose a contract and a model spec from FILE, written for review and ready for `perennial up --catalog`."""
     chosen = _name(name, file)
-    paths = {kind: catalog / kind / f"{chosen}.yaml" for kind in ("contracts", "models")}
-    there = [str(path) for path in paths.values() if path.exists()]
+    paths = [catalog / kind / f"{chosen}.yaml" for kind in ("contracts", "models")]
+    there = [str(path) for path in paths if path.exists()]
     if there and not force:
         raise Failure(f"{' and '.join(there)}: there already; give another --name, or --force to overwrite")
     # scikit-learn takes seconds to load, which no other verb should wait for
@@ -40,15 +40,16 @@ def init(
 
     with errors.status(escape(f"reading {file.name}")) as shown:
         found = propose(file, label, chosen, shown.update)
-    for kind, text in (("contracts", found.contract), ("models", found.model)):
-        paths[kind].parent.mkdir(parents=True, exist_ok=True)
-        paths[kind].write_text(text, encoding="utf-8")
-    read_catalog(catalog)
+    texts = {f"contracts/{chosen}.yaml": found.contract, f"models/{chosen}.yaml": found.model}
+    read_catalog(catalog, texts)
+    for path, text in zip(paths, texts.values(), strict=True):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
     steps = next_steps(file, chosen, catalog, found.survey.kind)
     if as_json:
-        print_json(as_data(found) | {"files": [str(path) for path in paths.values()], "next": steps})
+        print_json(as_data(found) | {"files": [str(path) for path in paths], "next": steps})
     else:
-        _tell(found, list(paths.values()), steps)
+        _tell(found, paths, steps)
 
 
 def _name(name: str | None, file: Path) -> str:

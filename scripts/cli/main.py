@@ -79,3 +79,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(1)
+    except OSError as error:
+        told = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        errors.print(f"[bold red]perennial:[/] {escape(told)}", soft_wrap=True)
+        sys.exit(1)

@@ -62,8 +62,7 @@ def _check(env: str, catalog: Path) -> None:
     environments = sorted(path.stem for path in FOLDER.glob("*.yaml"))
     if env not in environments:
         raise Failure(f"no environment {env!r}; infra/environments has {', '.join(environments)}")
-    if not read_catalog(catalog).contracts:
-        raise Failure(f"no contracts in {catalog}: a catalog has contracts/<dataset>.yaml and models/<model>.yaml")
+    read_catalog(catalog)
 
 
 def unpack_layers(env: str) -> None:

@@ -18,7 +18,8 @@ from functions.approve.handler import lambda_handler
 from functions.register.handler import lambda_handler as register_handler
 from perennial.approval.approvals import Approvals
 from perennial.approval.door import MAX_BODY
-from perennial.errors import AuthorUnknown, ConditionFailed, VersionRefused
+from perennial.errors import ApprovalWaits, AuthorUnknown, ConditionFailed, VersionRefused
+from perennial.governance.records import object_key
 from perennial.registry import ModelVersion, Registry
 from perennial.registry.fetch import fetch
 from perennial.registry.promotion import workspace_of
@@ -220,6 +221,16 @@ def test_what_waits_is_told_to_the_bus_the_topic_and_the_ledger_without_its_toke
     [one] = listed["approvals"]
     assert (one["model"], one["version"], one["authors"]) == (MODEL, 1, [])
     assert datetime.fromisoformat(one["expires_at"]) == ASKED + timedelta(days=7)
+
+
+def test_a_second_execution_leaves_the_first_its_token(waiting: Office) -> None:
+    """So POST /promotions with the run of a training that waits here: the training's execution goes on."""
+    with pytest.raises(ApprovalWaits, match=f"waits already, with {ASK['execution']}"):
+        waiting.ask(execution=ASK["execution"] + "-again", token="second")
+    assert waiting.facts().count("approval requested") == 1
+    assert waiting.decide("approve")[0] == 200
+    assert waiting.told == [(ASK["token"], {"approved": True})]
+    assert waiting.ask(execution=ASK["execution"] + "-again", token="third") is True
 
 
 def test_asking_again_replaces_the_token_and_tells_nobody_twice(waiting: Office) -> None:
@@ -470,10 +481,44 @@ def test_an_expired_version_can_be_asked_for_again(waiting: Office) -> None:
 
 
 def test_the_end_of_one_wait_is_not_that_of_another(waiting: Office) -> None:
-    waiting.ask(execution=ASK["execution"] + "-again", token="second")
+    """An execution that was stopped never says that its time is over; another one may ask then."""
+    over = ASKED + timedelta(days=7)
+    assert waiting.ask(execution=ASK["execution"] + "-again", token="second", as_of=over.isoformat()) is None
     assert waiting.expire() is False
-    assert waiting.decide("approve")[0] == 200
+    assert waiting.decide("approve", at=over)[0] == 200
+    assert waiting.told == [("second", {"approved": True})]
     assert waiting.expire() is True
+
+
+def test_what_a_person_has_to_put_right_is_502_in_the_protocols_form(
+    waiting: Office, caplog: pytest.LogCaptureFixture
+) -> None:
+    """API Gateway would answer 500 and nothing but "Internal Server Error"."""
+    events = translate.client("dynamodb").meta.events
+    denied = json.dumps({"__type": "AccessDeniedException", "message": "no policy allows it"}).encode()
+
+    def refuse(request: Any, **_: Any) -> AWSResponse:
+        return Answered(request.url, 400, denied)
+
+    events.register_first("before-send.dynamodb.GetItem", refuse, unique_id="refuse")
+    try:
+        status, told = waiting.decide("approve")
+    finally:
+        events.unregister("before-send.dynamodb.GetItem", unique_id="refuse")
+    assert (status, list(told)) == (502, ["error"])
+    assert told["error"].startswith("AccessRefused: ")
+    assert told["error"] in [getattr(record, "cause", None) for record in caplog.records]
+
+
+def test_a_ledger_with_a_hole_is_502_and_the_decision_is_finished_once_it_is_whole(waiting: Office) -> None:
+    hole = object_key(f"model/{MODEL}", 2)
+    record = waiting.world.ledger.objects.get(hole)
+    waiting.world.client("s3").delete_object(Bucket=waiting.world.ledger.objects.bucket, Key=hole)
+    status, told = waiting.decide("approve")
+    assert (status, told["error"].startswith("LedgerBroken: ")) == (502, True)
+    waiting.world.ledger.objects.put(hole, record)
+    assert waiting.decide("approve")[0] == 200
+    assert waiting.facts() == ["registered", "approval requested", "approved"]
 
 
 # ---- crashes

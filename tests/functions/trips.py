@@ -101,7 +101,7 @@ def request(world: World, run: str, **changes: Any) -> dict[str, Any]:
         "dataset": "trips",
         "versions": [
             {"version": one.version, "rows": one.rows, "content_sha256": one.content_sha256, "files": list(one.files)}
-            for one in list_versions(world.registry, "trips")
+            for one in list_versions(world.registry, changes.get("dataset", "trips"))
         ],
         "catalog": {"bucket": os.environ["CATALOG_BUCKET"], "key": os.environ["CATALOG_KEY"]},
     }

@@ -13,6 +13,7 @@ from infra.local.assembly import Stack
 from infra.local.context import Cloud
 from infra.local.provision import Provisioner
 from infra.local.resources import REGISTRY
+from infra.local.resources.base import Place, ResourceError
 from infra.local.resources.s3 import lifecycle_rule
 from infra.local.resources.security_groups import permission
 
@@ -511,3 +512,17 @@ def test_every_type_lives_from_creation_through_changes_to_deletion(cloud: Cloud
 
 
 EMPTY_ZIP = b"PK\x05\x06" + bytes(18)
+
+
+@pytest.mark.parametrize(
+    ("table", "place"),
+    [
+        ({"Description": "x" * 2049}, "TableInput.Description: 2049 characters"),
+        ({"StorageDescriptor": {"Columns": [{"Name": "a\nb"}]}}, "TableInput.StorageDescriptor.Columns.1.Name"),
+        ({"Parameters": {"a\nb": "c"}}, "TableInput.Parameters"),
+    ],
+)
+def test_glue_refuses_texts_beyond_its_lengths_and_patterns(cloud: Cloud, table: dict[str, Any], place: str) -> None:
+    props = {"DatabaseName": "none", "TableInput": {"Name": "t"} | table}
+    with pytest.raises(ResourceError, match=place):
+        REGISTRY["AWS::Glue::Table"].create(Place(cloud, "stack", "T"), props)

@@ -35,10 +35,16 @@ def read(directory: Path, **changes: Any) -> Catalog:
         "features": ["string", "integer", "number"],
     }
     for name, value in (("contracts/visits", contract), ("models/returns", model | changes)):
-        path = directory / f"{name}.yaml"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(yaml.safe_dump(value))
+        put(directory, f"{name}.yaml", yaml.safe_dump(value))
     return read_catalog(directory)
+
+
+def put(directory: Path, name: str, text: str | bytes) -> Path:
+    """A file of the catalog in that directory."""
+    path = directory / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
 
 
 def test_text_numbers_and_booleans_are_features(tmp_path: Path) -> None:
@@ -88,3 +94,92 @@ def test_an_entity_is_named_by_features_of_its_own(tmp_path: Path, changes: dict
 def test_whom_a_prediction_is_about_and_what_amounts_are(tmp_path: Path) -> None:
     spec = read(tmp_path, features=["string", "integer"], entity=["string"], amount_unit="EUR").models["returns"]
     assert (spec.entity, spec.amount_unit) == (["string"], "EUR")
+
+
+@pytest.mark.parametrize("name", ["contracts/orders.yaml", "models/orders.yaml", "estimators/orders.py"])
+def test_a_file_that_is_no_utf8_is_refused_by_name(tmp_path: Path, name: str) -> None:
+    read(tmp_path)
+    put(tmp_path, name, "name: größe".encode("latin-1"))
+    with pytest.raises(CatalogInvalid, match=rf"^{name}: the file is not UTF-8"):
+        read_catalog(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: returns\ntask: binary\ntask: regression\n", "line 3: 'task' is written twice"),
+        ("train: {seed: 1, seed: 2}\n", "'seed' is written twice"),
+        ("features: &all [integer]\nentity: *all\n", "aliases are not allowed"),
+        ("gates: " + "[" * 30 + "]" * 30, "nested deeper than"),
+        ("- name", "a mapping is expected at the top"),
+    ],
+)
+def test_a_model_spec_is_read_as_strictly_as_a_contract(tmp_path: Path, text: str, message: str) -> None:
+    read(tmp_path)
+    put(tmp_path, "models/returns.yaml", text)
+    with pytest.raises(CatalogInvalid, match=f"^models/returns.yaml: .*{message}"):
+        read_catalog(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("contracts/orders.yml", "contracts/orders.yml: would not be read"),
+        ("models/orders.YAML", "models/orders.YAML: would not be read"),
+        ("models/shop/orders.yaml", "models/shop/orders.yaml: would not be read"),
+        ("orders.yaml", "orders.yaml: would not be read"),
+        ("contract/orders.yaml", "contract/: no folder of a catalog; it has contracts, estimators, models"),
+        ("views/notes.txt", "views/: no folder of a catalog"),
+    ],
+)
+def test_what_would_be_passed_over_is_refused_by_name(tmp_path: Path, name: str, message: str) -> None:
+    read(tmp_path)
+    put(tmp_path, name, "name: orders")
+    with pytest.raises(CatalogInvalid, match=f"^{message}"):
+        read_catalog(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["README.md", "contracts/README.md", "estimators/near/params.yml", ".git/a.yml", "contracts/.orders.yaml.swp",
+     "models/.orders.yml", "__pycache__/a.pyc"],
+)  # fmt: skip
+def test_what_nobody_meant_as_a_catalog_stands_beside_it(tmp_path: Path, name: str) -> None:
+    found = read(tmp_path)
+    put(tmp_path, name, "no: catalog")
+    assert read_catalog(tmp_path) == found
+
+
+def test_a_catalog_without_contracts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "contracts").mkdir()
+    for directory in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(CatalogInvalid, match=f"^no contracts in {directory}: a catalog has contracts/"):
+            read_catalog(directory)
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [("sales2b", "sales2-b"), ("a-b", "a--b"), ("sales2", "sales-2"), ("sales", "sales-")]
+)
+def test_names_that_would_name_one_resource_are_refused(tmp_path: Path, first: str, second: str) -> None:
+    """Ids of constructs are made of the words: Sales2B is either's."""
+    read(tmp_path)
+    spec = (tmp_path / "models" / "returns.yaml").read_text()
+    for name in (first, second):
+        put(tmp_path, f"models/{name}.yaml", spec.replace("name: returns", f"name: {name}"))
+    with pytest.raises(CatalogInvalid, match=f"^{min(first, second)} and {max(first, second)} differ by hyphens only"):
+        read_catalog(tmp_path)
+    (tmp_path / "models" / f"{second}.yaml").unlink()
+    contract = (tmp_path / "contracts" / "visits.yaml").read_text()
+    put(tmp_path, "contracts/v-isits.yaml", contract.replace("name: visits", "name: v-isits"))
+    with pytest.raises(CatalogInvalid, match=r"^v-isits and visits differ by hyphens only"):
+        read_catalog(tmp_path)
+
+
+def test_a_catalog_is_read_with_what_is_proposed_for_it(tmp_path: Path) -> None:
+    read(tmp_path)
+    spec = (tmp_path / "models" / "returns.yaml").read_text()
+    proposed = {"models/again.yaml": spec.replace("name: returns", "name: again"), "models/returns.yaml": spec}
+    assert sorted(read_catalog(tmp_path, proposed).models) == ["again", "returns"]
+    with pytest.raises(CatalogInvalid, match=r"^models/returns\.yaml: model 'returns' has two specs"):
+        read_catalog(tmp_path, {"models/again.yaml": spec})
+    assert not (tmp_path / "models" / "again.yaml").exists()

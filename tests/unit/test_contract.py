@@ -241,3 +241,15 @@ def test_date_formats_of_whole_fields() -> None:
     for wrong in ("yy-MM-dd", "yyyy-MM", "yyyy-MMM-dd", ""):
         with pytest.raises(ValueError, match="format"):
             date_format(wrong)
+
+
+@pytest.mark.parametrize("name", ["a\nb", "a\tb", "a\rb", "\x00", "a\x1fb", "\ufffe", "x\uffff"])
+def test_a_column_whose_name_no_table_takes_is_refused(name: str) -> None:
+    """Glue refuses it when the stack is deployed."""
+    with pytest.raises(CatalogInvalid, match=r"^contracts/tiny\.yaml: schema\[0\]\.properties: names with control"):
+        parsed(column("string", name))
+
+
+@pytest.mark.parametrize("name", ["größe (cm)", "\U0001f600", "a\u00a0b", "a\x7fb"])
+def test_other_names_of_columns_are_taken(name: str) -> None:
+    assert parsed(column("string", name)).columns[0].name == name

@@ -42,6 +42,20 @@ def test_a_size_that_fargate_does_not_take_is_refused_with_those_it_takes(vcpu: 
         Train.model_validate({"vcpu": vcpu, "memory_gib": memory, "timeout_minutes": 5})
 
 
+def test_a_version_waits_for_approval_no_longer_than_its_workspace_is_kept(tmp_path: Path) -> None:
+    """The governor reads the run's request once more when the execution ends."""
+    prod = (FOLDER / "prod.yaml").read_text(encoding="utf-8")
+    for days in (29, 30):
+        text = prod.replace("timeout_days: 7", f"timeout_days: {days}")
+        (tmp_path / f"made{days}.yaml").write_text(text, encoding="utf-8")
+    assert Environment.load("made29", tmp_path).approval.timeout_days == 29
+    with pytest.raises(ValidationError, match=r"approval.timeout_days \(30\) must be less than staging_days \(30\)"):
+        Environment.load("made30", tmp_path)
+    where = (tmp_path / "made30.yaml").read_text(encoding="utf-8").replace("required: true", "required: false")
+    (tmp_path / "made30.yaml").write_text(where, encoding="utf-8")
+    assert not Environment.load("made30", tmp_path).approval.required
+
+
 def accepted(vcpu: int, memory: int) -> bool:
     try:
         Train.model_validate({"vcpu": vcpu, "memory_gib": memory, "timeout_minutes": 5})

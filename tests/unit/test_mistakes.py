@@ -58,6 +58,18 @@ def test_a_catalog_with_an_error_is_told_by_file_before_anything_is_synthesized(
     assert "Traceback" not in told
 
 
+def test_a_file_that_cannot_be_read_or_written_is_told_in_a_line(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "sales.csv").write_text("x,y\n" + "".join(f"{n % 7},{n % 2}\n" for n in range(60)))
+    words = ("init", str(tmp_path / "sales.csv"), "--label", "y", "--catalog")
+    assert said(capsys, monkeypatch, *words, "/proc/x") == "perennial: /proc/x: No such file or directory\n"
+    folder = tmp_path / "catalog" / "contracts" / "sales.yaml"
+    folder.mkdir(parents=True)
+    told = said(capsys, monkeypatch, *words, str(tmp_path / "catalog"), "--force")
+    assert told == f"perennial: {folder}: Is a directory\n"
+
+
 @pytest.mark.parametrize("words", [["up", "--port", "99999"], ["drop", "no-such-file", "--dataset", "d"], ["dorp"]])
 def test_a_wrong_word_shows_how_perennial_is_used(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, words: list[str]

@@ -15,7 +15,9 @@ VALUES = (
 )
 
 
-@pytest.mark.parametrize("text", ["rate(30 days)", "rate( 1 hour )", "cron(0 6 ? * MON-FRI *)", "cron(0/5 * L * ? *)"])
+@pytest.mark.parametrize(
+    "text", ["rate(30 days)", "rate( 1 hour )", "rate(11 hours)", "cron(0 6 ? * MON-FRI *)", "cron(0/5 * L * ? *)"]
+)
 def test_a_schedule_that_scheduler_takes_is_taken(text: str) -> None:
     assert When(schedule=text).schedule == text
 
@@ -25,6 +27,9 @@ def test_a_schedule_that_scheduler_takes_is_taken(text: str) -> None:
     [
         ("rate(0 days)", "is no schedule"),
         ("rate(1 week)", "is no schedule"),
+        ("rate(1 minutes)", "is no schedule"),
+        ("rate(5 minute)", "is no schedule"),
+        ("rate(10 day)", "is no schedule"),
         ("rate(30 days)\n", "is no schedule"),
         ("at(2026-01-01T00:00:00)", "is no schedule"),
         ("cron(0 6 * * *)", "has 5 fields"),

@@ -79,3 +79,29 @@ def test_a_column_that_is_numbers_but_for_a_few_texts_says_so(
     assert run(monkeypatch, "spoilt.csv", "--label", "y", "--json") == 0
     reasons = {one["name"]: one["reason"] for one in json.loads(capsys.readouterr().out)["columns"]}
     assert "it would be numbers but for values like 'ca. 60'" in reasons["amount"]
+
+
+@pytest.mark.parametrize("name", ["yes", "no", "true", "on", "off", "null", "y"])
+def test_a_file_may_be_called_by_a_word_of_yaml(there: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    write(there / f"{name}.csv", ["x", "y"], [[n % 7, n % 2] for n in range(60)])
+    assert run(monkeypatch, f"{name}.csv", "--label", "y", "--catalog", "my", "--json") == 0
+    found = read_catalog(there / "my")
+    assert (found.contract(name).name, found.model(name).dataset) == (name, name)
+
+
+def test_a_catalog_that_is_wrong_elsewhere_is_left_as_it_is(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (there / "my" / "contracts").mkdir(parents=True)
+    (there / "my" / "contracts" / "orders.yaml").write_text("name: [unclosed")
+    assert run(monkeypatch, "Möbel 2024-03.csv", "--label", "Lieferstatus", "--catalog", "my") == 1
+    assert "contracts/orders.yaml" in capsys.readouterr().err
+    assert [path.name for path in (there / "my").rglob("*.yaml")] == ["orders.yaml"]
+
+
+def test_columns_that_no_contract_can_name_are_ignored(
+    there: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(there / "odd.csv", ["x", "a\nb", "c\ufffe", "y"], [[n % 7, n % 3, n % 5, n % 2] for n in range(60)])
+    assert run(monkeypatch, "odd.csv", "--label", "y", "--catalog", "my", "--json") == 0
+    assert set(json.loads(capsys.readouterr().out)["ignored_columns"]) == {"a\nb", "c\ufffe"}

@@ -141,6 +141,10 @@ class AuthorUnknown(Refused):
     """Nobody can say who caused this model version, so nobody can say who may approve it."""
 
 
+class ApprovalWaits(Refused):
+    """Another execution waits for the approval of this model version: what is decided reaches that one."""
+
+
 class LedgerBroken(PerennialError):
     """A ledger record does not carry the hash of the one before it."""
 

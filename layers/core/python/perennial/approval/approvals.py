@@ -62,12 +62,20 @@ class Approvals:
         return [approval for approval in found if approval.state == "waiting"]
 
     def ask(self, asked: Approval) -> Approval:
-        """`asked`, in place of one that waits, or expired for another execution; or what came of that one before."""
+        """`asked`, where nobody asked before, or in place of what the same execution asked or another one whose time is
+        over; else what stands. An execution that waits keeps its token, so that its answer reaches it.
+        """
         try:
             self.items.put(
                 asked.to_item(),
-                "attribute_not_exists(pk) OR #state = :waiting OR (#state = :expired AND #execution <> :execution)",
-                {":waiting": "waiting", ":expired": "expired", ":execution": asked.execution},
+                "attribute_not_exists(pk) OR (#state = :waiting AND (#execution = :execution OR expires_at <= :at)) "
+                "OR (#state = :expired AND #execution <> :execution)",
+                {
+                    ":waiting": "waiting",
+                    ":expired": "expired",
+                    ":execution": asked.execution,
+                    ":at": asked.to_item()["asked_at"],
+                },
                 {"#state": "state", "#execution": "execution"},
             )
         except ConditionFailed:

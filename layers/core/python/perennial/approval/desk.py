@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from perennial.approval.approvals import Approval, Approvals
 from perennial.approval.principal import Principal
-from perennial.errors import AuthorUnknown, StorageUnavailable, VersionRefused
+from perennial.errors import ApprovalWaits, AuthorUnknown, StorageUnavailable, VersionRefused
 from perennial.events import APPROVAL_REQUESTED, ApprovalRequested
 from perennial.governance.ledger import Ledger
 from perennial.governance.records import Fact
@@ -56,7 +56,7 @@ class Desk:
         """Whether the version is approved; None when that is now for a person to say.
 
         Raises VersionUnknown, VersionRefused for one that was refused, AuthorUnknown for one that was promoted by
-        nobody who could be verified.
+        nobody who could be verified, ApprovalWaits when another execution waits with it.
         """
         found = self.registry.get(model, version)
         authors = self.approvals.authors(model, found.run)
@@ -80,6 +80,8 @@ class Desk:
         if stands.state != "waiting":
             self._settle(stands)
             return self._answer(token, stands.state == "approved")
+        if stands.execution != execution:
+            raise ApprovalWaits(f"{_name(stands)} waits already, with {stands.execution}: decide about that one")
         self._tell(asked, [author.arn for author in authors])
         return None
 

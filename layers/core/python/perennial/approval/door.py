@@ -15,18 +15,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
+from aws_lambda_powertools import Logger
 from pydantic import BaseModel, ValidationError
 
 from perennial.approval.desk import Desk
 from perennial.approval.principal import caller
 from perennial.approval.requests import Decided, Promotion, Which
-from perennial.errors import StorageUnavailable
+from perennial.errors import PerennialError, Retriable
 from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import RequestRefused
 from perennial.serving.strict_json import parse
 from perennial.storage.workflows import Workflow
 
 MAX_BODY = 16 * 1024
+_logger = Logger(service="approve")
 
 Event = Mapping[str, Any]
 Asked = TypeVar("Asked", bound=BaseModel)
@@ -40,7 +42,9 @@ class Door:
     promotion: Workflow
 
     def handle(self, event: Event) -> Reply:
-        """The reply to one request; what the caller did wrong is a 4xx, never raised."""
+        """The reply to one request, whatever happens: what the caller did wrong is a 4xx, a passing fault 503, any
+        other named reason 502.
+        """
         context = event["requestContext"]
         at = datetime.fromtimestamp(context["timeEpoch"] / 1000, UTC)
         parts = str(event.get("rawPath", "")).strip("/").split("/")
@@ -55,8 +59,12 @@ class Door:
             raise RequestRefused(f"there is nothing at /{'/'.join(parts)[:200]}", 404)
         except RequestRefused as refused:
             return error_reply(refused.status, str(refused))
-        except StorageUnavailable as error:
+        except Retriable as error:
             return error_reply(503, f"try again: {error}", {"retry-after": "1"})
+        except PerennialError as error:  # not the caller's: a person has to put it right
+            told = f"{type(error).__name__}: {error}"
+            _logger.exception("failed", extra={"cause": told})
+            return error_reply(502, told)
 
     def _decide(self, event: Event, model: str, version: str, at: datetime) -> Reply:
         by = caller(event)

@@ -19,7 +19,7 @@ from pydantic import ValidationError
 from perennial.catalog.column import Column, Type, build_column, column_properties, metric_of, own_properties
 from perennial.catalog.document import parse_document
 from perennial.catalog.model import NAME
-from perennial.catalog.odcs import Document, Property, SchemaObject
+from perennial.catalog.odcs import ONE_LINE, Document, Property, SchemaObject
 from perennial.catalog.rules import Condition, Threshold, condition
 from perennial.errors import CatalogInvalid
 
@@ -110,6 +110,8 @@ def _build(document: Document, schema: SchemaObject, sha256: str) -> Contract:
 
 def _check_names(names: list[str]) -> None:
     """Athena folds case and adds the partition's column; names with two underscores in front are Perennial's own."""
+    if unfit := [name for name in names if not ONE_LINE.fullmatch(name)]:
+        raise ValueError(f"schema[0].properties: names with control characters: {', '.join(map(repr, unfit))}")
     folded = [name.lower() for name in names]
     if twice := sorted({name for name in names if folded.count(name.lower()) > 1}):
         raise ValueError(f"schema[0].properties: written twice (but for case): {', '.join(twice)}")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 import zipfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -20,6 +21,10 @@ FEATURE_TYPES = frozenset({"string", "integer", "number", "boolean"})
 NUMERIC_TYPES = frozenset({"integer", "number"})
 MAX_BYTES = 16 * 1024 * 1024
 ESTIMATORS = "estimators/"
+FOLDERS = frozenset({"contracts", "models", "estimators"})
+# What is read; whatever is hidden goes into no asset (infra.assets.EXCLUDED).
+_READ = re.compile(r"(?:contracts|models)/[^./][^/]*\.yaml|estimators/(?:[^./][^/]*/)*[^./][^/]*\.py")
+_YAML = re.compile(r"(?:[^./][^/]*/)*[^./][^/]*\.ya?ml", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -47,27 +52,44 @@ class Catalog:
         return self.models[name]
 
 
-def read_catalog(directory: Path) -> Catalog:
+def read_catalog(directory: Path, proposed: Mapping[str, str] | None = None) -> Catalog:
     """The catalog in a directory with `contracts/*.yaml`, `models/*.yaml` and perhaps `estimators/**/*.py`.
 
-    Raises CatalogInvalid.
+    `proposed` are texts by path that are not written yet: the catalog is what it would be with them. Raises
+    CatalogInvalid, also for YAML that would not be read, folders of other names, and a catalog without contracts.
     """
-    paths = sorted([*directory.glob("*/*.yaml"), *directory.glob(f"{ESTIMATORS}**/*.py")])
-    return _build((path.relative_to(directory).as_posix(), path.read_bytes()) for path in paths)
+    texts = {name: text.encode() for name, text in (proposed or {}).items()}
+    names = {path.relative_to(directory).as_posix() for path in _visible(directory)} | set(texts)
+    for name in sorted(names):
+        if _YAML.fullmatch(name) and not _READ.fullmatch(name) and not name.startswith(ESTIMATORS):
+            raise CatalogInvalid(f"{name}: would not be read; a catalog has contracts/*.yaml and models/*.yaml")
+    read = sorted(name for name in names if _READ.fullmatch(name))
+    if not any(name.startswith("contracts/") for name in read):
+        raise CatalogInvalid(
+            f"no contracts in {directory}: a catalog has contracts/<dataset>.yaml and models/<model>.yaml"
+        )
+    return _build((name, texts[name] if name in texts else (directory / name).read_bytes()) for name in read)
 
 
 @lru_cache(maxsize=4)
 def load_catalog(bucket: str, key: str) -> Catalog:
     """The catalog of this deployment; read once per process, since its key is its content. Raises CatalogInvalid."""
     with zipfile.ZipFile(io.BytesIO(Objects(bucket).get(key))) as archive:
-        names = sorted(name for name in archive.namelist() if name.endswith(".yaml") or _is_estimator(name))
+        names = sorted(name for name in archive.namelist() if _READ.fullmatch(name))
         if sum(archive.getinfo(name).file_size for name in names) > MAX_BYTES:
             raise CatalogInvalid(f"s3://{bucket}/{key}: more than {MAX_BYTES} bytes of YAML and Python")
         return _build((name, archive.read(name)) for name in names)
 
 
-def _is_estimator(name: str) -> bool:
-    return name.startswith(ESTIMATORS) and name.endswith(".py")
+def _visible(directory: Path) -> Iterator[Path]:
+    """The files of a catalog. Raises CatalogInvalid for a folder that is none of its own."""
+    for path in sorted(directory.iterdir()) if directory.is_dir() else []:
+        if path.is_file():
+            yield path
+        elif path.name in FOLDERS:
+            yield from (file for file in path.rglob("*") if file.is_file())
+        elif not path.name.startswith((".", "__pycache__")):
+            raise CatalogInvalid(f"{path.name}/: no folder of a catalog; it has {', '.join(sorted(FOLDERS))}")
 
 
 def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
@@ -78,7 +100,7 @@ def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
     digest = hashlib.sha256()
     for name, content in files:
         digest.update(name.encode() + b"\0" + content + b"\0")
-        text = content.decode("utf-8")
+        text = _text(name, content)
         if name.startswith("contracts/"):
             contract = parse_contract(text, name)
             if contract.name in contracts:
@@ -89,12 +111,30 @@ def _build(files: Iterable[tuple[str, bytes]]) -> Catalog:
             if spec.name in models:
                 raise CatalogInvalid(f"{name}: model {spec.name!r} has two specs")
             models[spec.name], sources[spec.name] = spec, name
-        elif _is_estimator(name):
+        else:
             estimators[name.removeprefix(ESTIMATORS)] = text
+    for names in (contracts, models):
+        _check_hyphens(names)
     for spec in models.values():
         _check_model(spec, contracts, sources[spec.name])
         _check_estimator(spec, estimators, sources[spec.name])
     return Catalog(contracts, models, digest.hexdigest(), estimators)
+
+
+def _text(name: str, content: bytes) -> str:
+    try:
+        return content.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise CatalogInvalid(f"{name}: the file is not UTF-8: {error}") from error
+
+
+def _check_hyphens(names: Iterable[str]) -> None:
+    """The template's resources are called after datasets and models, without hyphens."""
+    seen: dict[str, str] = {}
+    for name in sorted(names):
+        other = seen.setdefault(name.replace("-", ""), name)
+        if other != name:
+            raise CatalogInvalid(f"{other} and {name} differ by hyphens only: name one of them otherwise")
 
 
 def _check_estimator(spec: ModelSpec, estimators: dict[str, str], source: str) -> None:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Annotated, Literal
 
-import yaml
 from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
 
+from perennial.catalog.document import parse_document
 from perennial.catalog.rollout import RolloutSpec
 from perennial.catalog.schedule import check_schedule
 from perennial.catalog.spec import Seconds, Spec
@@ -155,11 +154,6 @@ class ModelSpec(Spec):
 def parse_model(text: str, source: str) -> ModelSpec:
     """The spec in a YAML text; `source` names the file in errors. Raises CatalogInvalid."""
     try:
-        return ModelSpec.model_validate(yaml.safe_load(text))
-    except (yaml.YAMLError, ValidationError) as error:
+        return ModelSpec.model_validate(parse_document(text, source))
+    except ValidationError as error:
         raise CatalogInvalid(f"{source}: {error}") from error
-
-
-def read_model(path: Path) -> ModelSpec:
-    """The spec in a YAML file. Raises CatalogInvalid."""
-    return parse_model(path.read_text(encoding="utf-8"), str(path))

@@ -8,6 +8,7 @@ here is refused, because a rule that silently does nothing is worse than none.
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
@@ -16,6 +17,10 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool
 Described = Any
 
 Number = int | float
+
+# A text of one line as Glue takes it in the name or comment of a column, but for tabs.
+# https://docs.aws.amazon.com/glue/latest/webapi/API_Column.html
+ONE_LINE = re.compile(r"[\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]*")
 
 
 def _written(value: Any) -> Any:

@@ -1,6 +1,8 @@
 """The schedule expressions that a model spec may hold: `rate(…)` and `cron(…)` of EventBridge Scheduler.
 
 https://docs.aws.amazon.com/scheduler/latest/UserGuide/schedule-types.html
+Scheduler's guide does not say whether it takes `rate(1 days)`; the one of EventBridge's rules says that they do not
+(https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-rate-expressions.html), so it is refused here.
 """
 
 from __future__ import annotations
@@ -8,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-_RATE = re.compile(r"rate\(\s*[1-9][0-9]*\s+(minute|hour|day)s?\s*\)")
+_RATE = re.compile(r"rate\(\s*(?:1\s+(?:minute|hour|day)|(?!1\s)[1-9][0-9]*\s+(?:minute|hour|day)s)\s*\)")
 _CRON = re.compile(r"cron\((.*)\)")
 _PART = re.compile(r"(?:\*|(\w+)(?:-(\w+))?)(?:/0*[1-9][0-9]*)?", re.ASCII)
 
@@ -53,7 +55,7 @@ def check_schedule(text: str) -> str:
         return text
     cron = _CRON.fullmatch(text)
     if cron is None:
-        raise ValueError(f"{text!r} is no schedule; write rate(30 days) or cron(0 6 ? * MON *)")
+        raise ValueError(f"{text!r} is no schedule; write rate(1 day), rate(30 days) or cron(0 6 ? * MON *)")
     fields = cron[1].upper().split()
     if len(fields) != len(_FIELDS):
         raise ValueError(f"{text!r} has {len(fields)} fields; cron takes minutes hours day month weekday year")

@@ -44,7 +44,7 @@ def _head(name: str, survey: Survey) -> Iterator[str]:
 
 def _schema(name: str, survey: Survey) -> Iterator[str]:
     yield "schema:"
-    yield f"  - name: {name}"
+    yield f"  - name: {scalar(name)}"
     markers = [text for text in survey.missing if text]
     if markers or survey.ignored:
         yield "    customProperties:"

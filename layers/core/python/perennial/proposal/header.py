@@ -6,6 +6,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
+from perennial.catalog.odcs import ONE_LINE
 from perennial.datasets.names import column_names
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.source import Limits, checked_kind
@@ -62,6 +63,6 @@ def _unfit(name: str) -> str | None:
         return f"its name is longer than {MAX_NAME} characters"
     if name.lower() == "version" or name.startswith("__"):
         return "its name is reserved: rename it to use it"
-    if any(ord(character) < 32 or "\ud800" <= character <= "\udfff" for character in name):
+    if not ONE_LINE.fullmatch(name):
         return "its name holds control characters"
     return None

@@ -25,9 +25,9 @@ def _head(name: str, survey: Survey, label: LabelPlan) -> Iterator[str]:
     yield comment(
         f"Proposed from {survey.path.name}. Review the features first: is each known when you ask for a prediction?"
     )
-    yield f"name: {name}"
+    yield f"name: {scalar(name)}"
     yield f"description: {scalar(f'Predicts {label.column} from a row of {name}.')}"
-    yield f"dataset: {name}"
+    yield f"dataset: {scalar(name)}"
     yield comment(f"{label.column}: {label.reason}.")
     yield f"task: {label.task}"
     yield "label:"
