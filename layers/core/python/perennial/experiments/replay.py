@@ -57,7 +57,7 @@ class Replay:
         if inputs is None:
             self.skipped[SHORTENED] += rows
             return
-        if (served.task, served.classes) != (own.task, own.classes):
+        if (served.task, served.metadata_outputs()) != (own.task, own.metadata_outputs()):
             self.skipped[OTHER_ANSWERS] += rows
             return
         absent = next((one.name for one in self.predictor.inputs if one.name not in inputs), None)
