@@ -26,6 +26,7 @@ from scripts.cli.predict import predict
 from scripts.cli.promote import promote
 from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
+from scripts.cli.shadow import shadow
 from scripts.cli.status import status
 from scripts.cli.sweep import sweep
 from scripts.cli.tick import tick
@@ -56,6 +57,7 @@ for verb in (
     sweep,
     promote,
     export,
+    shadow,
     approvals,
     approve,
     reject,
