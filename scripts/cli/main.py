@@ -13,10 +13,12 @@ from rich.markup import escape
 from infra.synth import SynthesisFailed
 from perennial.errors import PerennialError
 from scripts.cli.approvals import approvals, approve, reject
+from scripts.cli.challenge import challenge
 from scripts.cli.datasets import datasets
 from scripts.cli.down import down
 from scripts.cli.drop import drop
 from scripts.cli.env import env
+from scripts.cli.experiment import experiment
 from scripts.cli.export import export
 from scripts.cli.init import init
 from scripts.cli.ledger import ledger
@@ -58,6 +60,8 @@ for verb in (
     promote,
     export,
     shadow,
+    challenge,
+    experiment,
     approvals,
     approve,
     reject,

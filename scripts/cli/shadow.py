@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Annotated, Any
@@ -15,10 +14,10 @@ from perennial.experiments.difference import Differences, differences
 from perennial.experiments.replay import Replay
 from perennial.experiments.window import read_window
 from perennial.registry.fetch import fetch
-from perennial.registry.models import version_prefix
 from perennial.serving.predictor import Predictor
-from perennial.serving.signature import Signature, parse_signature
+from scripts.cli.challenge import signature_of
 from scripts.cli.deployment import Deployment, EnvironmentName
+from scripts.cli.experiment import First, Last
 from scripts.cli.output import AsJson, Failure, console, errors, print_json, table
 
 _BAR = 20
@@ -27,13 +26,8 @@ _BAR = 20
 def shadow(
     model: Annotated[str, typer.Argument(help="A model of the catalog.")],
     version: Annotated[int, typer.Argument(help="The registered version to ask.", min=1)],
-    first: Annotated[
-        datetime | None,
-        typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="First date (UTC); else the log's."),
-    ] = None,
-    last: Annotated[
-        datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last date; else the log's.")
-    ] = None,
+    first: First = None,
+    last: Last = None,
     by: Annotated[str | None, typer.Option(metavar="COLUMN", help="An input: differences for each value.")] = None,
     env: EnvironmentName = "dev",
     as_json: AsJson = False,
@@ -45,7 +39,7 @@ def shadow(
         predictor = Predictor(fetch(found, deployment.data, Path(folder)))
         if by is not None and by not in {one.name for one in predictor.inputs}:
             raise Failure(f"version {version} of {model} has no input {by!r}")
-        replay = Replay(predictor, _signatures(deployment, model), by)
+        replay = Replay(predictor, cache(partial(signature_of, deployment, model=model)), by)
         begin, end = (moment.date() if moment else None for moment in (first, last))
         for record in read_window(deployment.data, model, begin, end):
             replay.add(record)
@@ -63,14 +57,6 @@ def shadow(
         )
         return
     console.print(_shown(model, version, replay, report))
-
-
-def _signatures(deployment: Deployment, model: str) -> Any:
-    @cache
-    def of(version: int) -> Signature:
-        return parse_signature(deployment.data.get(f"{version_prefix(model, version)}signature.json"))
-
-    return of
 
 
 def _shown(model: str, version: int, replay: Replay, report: Differences | None) -> Group:

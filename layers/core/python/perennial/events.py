@@ -7,6 +7,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from perennial.registry.models import Experiment
+
 SOURCE = "perennial"
 
 DATASET_VERSION_ACCEPTED = "Dataset Version Accepted"
@@ -241,13 +243,14 @@ class DeployInput(Message):
     """One step of a rollout. Known after publish are `lambda_version`, the `former` one as the way back, and the
     alias's `revision` before any change.
 
-    Version `champion` is rolled out again when its function's configuration changed since. `execution` is the ARN of
+    Version `champion` is rolled out again when its function's configuration changed since; an experiment is a version
+    with another one beside it. `execution` is the ARN of
     the rollout's own, so that rollouts of one model take turns.
     """
 
     action: Literal["publish", "check", "smoke", "shift", "verify", "restore", "prune"]
     model: str
-    version: int | Literal["champion"]
+    version: int | Literal["champion"] | Experiment
     as_of: datetime
     execution: str | None = None
     lambda_version: str | None = None
@@ -264,7 +267,7 @@ class DeployOutput(Message):
     """
 
     model: str
-    version: int | None
+    version: int | Experiment | None
     lambda_version: str | None = None
     former: str | None = None
     revision: str | None = None

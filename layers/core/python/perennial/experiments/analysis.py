@@ -18,7 +18,7 @@ from perennial.evaluation.blocks import Array, Blocks, Statistic
 from perennial.evaluation.metrics import METRICS, Metric, Scored, mean
 from perennial.experiments.sequence import BALANCE_ALPHA, imbalance, reach
 
-Verdict = Literal["better", "worse", "open"]
+Verdict = Literal["better", "worse", "open", "withheld"]
 
 # Fewer entities with outcomes in one arm, and there is no interval.
 MIN_ENTITIES = 30

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
+from perennial.errors import ExperimentInvalid
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.failures import explain
 from perennial.registry import ModelVersion, Registry
+from perennial.rollout.pair import Pair, pair_of
 from perennial.rollout.retention import prune
 from perennial.rollout.rollout import Rollout
 from perennial.rollout.turn import Turn
@@ -25,10 +27,10 @@ def step(
     version = _asked(message, registry)
     if version is None:
         return DeployOutput(model=message.model, version=None, **_failure(message))
-    rollout = rollout_of(version)
+    rollout = replace(rollout_of(version), pair=_pair(message, version, registry))
     known = DeployOutput(
         model=message.model,
-        version=version.version,
+        version=rollout.pair.experiment if rollout.pair else version.version,
         lambda_version=message.lambda_version,
         former=message.former,
         revision=message.revision,
@@ -53,7 +55,21 @@ def _asked(message: DeployInput, registry: Registry) -> ModelVersion | None:
     """The version that is meant; None for the champion where there is none. Raises VersionUnknown."""
     if message.version == "champion":
         return registry.champion(message.model)
-    return registry.get(message.model, message.version)
+    number = message.version if isinstance(message.version, int) else message.version.champion
+    return registry.get(message.model, number)
+
+
+def _pair(message: DeployInput, version: ModelVersion, registry: Registry) -> Pair | None:
+    """The experiment that is meant: the one that is asked for, or the one that the champion is in.
+
+    Raises VersionUnknown, and ExperimentInvalid when it is not asked of the champion.
+    """
+    if isinstance(message.version, int):
+        return None
+    experiment = version.experiment if message.version == "champion" else message.version
+    if message.action == "publish" and experiment is not None and version.state != "deployed":
+        raise ExperimentInvalid(f"model {message.model}: version {version.version} does not serve")
+    return pair_of(message.model, experiment, registry) if experiment else None
 
 
 def _failure(message: DeployInput) -> dict[str, str]:

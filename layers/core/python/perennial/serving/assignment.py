@@ -44,17 +44,28 @@ class Design(NamedTuple):
 
     def propensity(self, arm: str) -> float:
         """The probability with which an entity meets an arm."""
-        challenger = round(self.share * BUCKETS) / BUCKETS
-        return challenger if arm == CHALLENGER else 1 - challenger
+        return self.share if arm == CHALLENGER else 1 - self.share
 
     def arms(self, columns: Mapping[str, Sequence[Any]], rows: int) -> list[str | None]:
         """The arm of each row, from its values as sent; None for one that takes no part, as its entity is not known."""
-        split = round(self.share * BUCKETS)
+        split = parts(self.share)
         key, entities = self.salt.encode(), entity_keys(columns, self.entity, rows)
         return [
             None if one is None else CHALLENGER if bucket(key, one) < split else CHAMPION
             for one in entities
         ]  # fmt: skip
+
+
+def parts(share: float) -> int:
+    """How many of the buckets are the challenger's."""
+    return round(share * BUCKETS)
+
+
+def checked_share(share: float) -> float:
+    """`share` itself. Raises ValueError unless it is between 0 and 1, in whole ten-thousandths."""
+    if not 0 < share < 1 or parts(share) / BUCKETS != share:
+        raise ValueError(f"share {share!r} is not between 0 and 1, in steps of {1 / BUCKETS}")
+    return share
 
 
 def bucket(salt: bytes, entity: str) -> int:
@@ -108,8 +119,9 @@ def parse_design(content: bytes) -> Design:
             raise ValueError("must have exactly champion, challenger, share, entity and salt")
         champion, challenger = (_arm(value[name]) for name in ARMS)
         share, entity, salt = value["share"], value["entity"], value["salt"]
-        if type(share) is not float or not 0 < round(share * BUCKETS) < BUCKETS:
-            raise ValueError(f"share {share!r} is not between 0 and 1")
+        if type(share) is not float:
+            raise ValueError(f"share {share!r} is no fraction")
+        checked_share(share)
         if type(salt) is not str or not 0 < len(salt.encode()) <= MAX_SALT:
             raise ValueError(f"salt must be text of 1 to {MAX_SALT} bytes")
         if type(entity) is not list or not entity or not all(type(name) is str for name in entity):
