@@ -114,7 +114,7 @@ def _histogram(version: int, report: Differences) -> Any:
     most = max(*served, *ours, 1)
     rows = [
         (f"{low:.4g} – {high:.4g}", _bar(a, most), a, _bar(b, most), b)
-        for low, high, a, b in zip(report.edges, report.edges[1:], served, ours, strict=True)
+        for low, high, a, b in zip(report.edges[:-1], report.edges[1:], served, ours, strict=True)
     ]
     return table("Scores", ("", "served", "", f"version {version}", ""), rows)
 
