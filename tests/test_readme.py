@@ -32,6 +32,8 @@ RUN_BY = {
     "cdk synth": ("tests/infra/test_synth.py", '["app"]'),
     "cdk diff": ("tests/infra/test_synth.py", '["app"]'),
     "cdk deploy": ("tests/infra/test_synth.py", '["app"]'),
+    "perennial challenge": ("tests/local/test_experiment.py", '"challenge"'),
+    "perennial experiment": ("tests/local/test_experiment.py", '"experiment"'),
     "perennial promote": ("tests/local/test_operate.py", '"promote"'),
     'context="$(PYTHONPATH=. .venv/bin/python -m infra.assets': ("tests/infra/test_image.py", "infra.assets"),
 }

@@ -121,4 +121,6 @@ def _checked(design: dict[str, Any]) -> Experiment:
     try:
         return Experiment.model_validate(design)
     except ValidationError as error:
-        raise ExperimentInvalid("; ".join(one["msg"] for one in error.errors())) from error
+        raise ExperimentInvalid(
+            "; ".join(one["msg"].removeprefix("Value error, ") for one in error.errors())
+        ) from error
