@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from perennial.errors import BundleInvalid
 from perennial.serving.bundle import DESIGN
 from perennial.serving.signature import Signature
+from perennial.serving.strict_json import load
 
 CHAMPION, CHALLENGER = "champion", "challenger"
 ARMS = (CHAMPION, CHALLENGER)
@@ -114,7 +115,7 @@ def design_bytes(design: Design) -> bytes:
 def parse_design(content: bytes) -> Design:
     """The design in the bytes of experiment.json. Raises BundleInvalid."""
     try:
-        value = json.loads(content)
+        value = load(content)
         if set(value) != {*ARMS, "share", "entity", "salt"}:
             raise ValueError("must have exactly champion, challenger, share, entity and salt")
         champion, challenger = (_arm(value[name]) for name in ARMS)
@@ -128,7 +129,7 @@ def parse_design(content: bytes) -> Design:
             raise ValueError("entity must name inputs")
         if champion.version == challenger.version:
             raise ValueError("champion and challenger are the same version")
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+    except (ValueError, TypeError, KeyError) as error:
         raise BundleInvalid(f"{DESIGN}: {type(error).__name__}: {error}") from error
     return Design(champion, challenger, share, tuple(entity), salt)
 
