@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from perennial.evaluation.blocks import Array
 from perennial.experiments.analysis import ArmRows, quality, value
 
 ALPHA = 0.05
@@ -38,7 +39,8 @@ def play(rng: np.random.Generator, world: World, metric: str) -> list[tuple[str,
     effect = rng.normal(0, world.alike, world.entities)
     rate = world.rate * rng.gamma(1, 1, world.entities)
     begins = rng.integers(0, world.days, world.entities) if world.arriving else np.zeros(world.entities)
-    parts, verdicts = [], []
+    parts: list[tuple[Array, ...]] = []
+    verdicts: list[tuple[str, str]] = []
     for day in range(world.days):
         entity = np.repeat(np.arange(world.entities), rng.poisson(rate * (begins <= day)))
         parts.append(_rows(rng, world, entity, effect[entity], challenger[entity], day))
@@ -56,8 +58,8 @@ def play(rng: np.random.Generator, world: World, metric: str) -> list[tuple[str,
 
 
 def _rows(
-    rng: np.random.Generator, world: World, entity: np.ndarray, effect: np.ndarray, mine: np.ndarray, day: int
-) -> tuple[np.ndarray, ...]:
+    rng: np.random.Generator, world: World, entity: Array, effect: Array, mine: Array, day: int
+) -> tuple[Array, ...]:
     seen, unseen = rng.normal(0, 1, len(entity)), rng.normal(0, 1, len(entity))
     odds = seen + unseen + effect + 0.5 * np.sin(day / 3)
     label = (rng.random(len(entity)) < 1 / (1 + np.exp(-odds))).astype(np.int64)
