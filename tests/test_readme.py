@@ -35,6 +35,8 @@ RUN_BY = {
     "perennial rollback": ("tests/local/test_redeploy.py", '"rollback"'),
     "perennial feedback": ("tests/local/test_feedback.py", '"feedback", "returns"'),
     "perennial outcomes": ("tests/local/test_feedback.py", '"outcomes", "returns"'),
+    "perennial challenge": ("tests/local/test_experiment.py", '"challenge"'),
+    "perennial experiment": ("tests/local/test_experiment.py", '"experiment"'),
     "perennial promote": ("tests/local/test_operate.py", '"promote"'),
     'context="$(PYTHONPATH=. .venv/bin/python -m infra.assets': ("tests/infra/test_image.py", "infra.assets"),
 }

@@ -13,10 +13,12 @@ from rich.markup import escape
 from infra.synth import SynthesisFailed
 from perennial.errors import PerennialError
 from scripts.cli.approvals import approvals, approve, reject
+from scripts.cli.challenge import challenge
 from scripts.cli.datasets import datasets
 from scripts.cli.down import down
 from scripts.cli.drop import drop
 from scripts.cli.env import env
+from scripts.cli.experiment import experiment
 from scripts.cli.export import export
 from scripts.cli.feedback import feedback, outcomes
 from scripts.cli.init import init
@@ -28,6 +30,7 @@ from scripts.cli.promote import promote
 from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
 from scripts.cli.rollback import rollback
+from scripts.cli.shadow import shadow
 from scripts.cli.status import status
 from scripts.cli.sweep import sweep
 from scripts.cli.tick import tick
@@ -60,6 +63,9 @@ for verb in (
     sweep,
     promote,
     export,
+    shadow,
+    challenge,
+    experiment,
     approvals,
     approve,
     reject,

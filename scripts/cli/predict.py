@@ -53,9 +53,12 @@ def plain(value: Any) -> Any:
 def answers(reply: dict[str, Any]) -> list[dict[str, Any]]:
     """An infer reply as one dict per row: prediction_id, prediction, model_version, `probability_<class>` each."""
     outputs = {output["name"]: output for output in reply["outputs"]}
+    identities, values = outputs["prediction_id"]["data"], outputs["prediction"]["data"]
+    # during an experiment each row has a version of its own
+    versions = reply.get("parameters", {}).get("versions") or [reply["model_version"]] * len(values)
     rows = [
-        {"prediction_id": identity, "prediction": value, "model_version": reply["model_version"]}
-        for identity, value in zip(outputs["prediction_id"]["data"], outputs["prediction"]["data"], strict=True)
+        {"prediction_id": identity, "prediction": value, "model_version": str(version)}
+        for identity, value, version in zip(identities, values, versions, strict=True)
     ]
     if "probability" in outputs:
         classes = outputs["probability"]["parameters"]["classes"]

@@ -234,12 +234,17 @@ def _run(handler: Handler, model: str) -> Callable[[Place, Deliver], Any]:
 # ---- deploy
 
 
-def roll_out(model: str, version: int, deliver: Deliver, execution: str = "one") -> dict[str, Any]:
+EXPERIMENT = {
+    "champion": 1, "challenger": 2, "share": 0.5, "entity": ["carrier"], "salt": "s", "metric": "auc", "alpha": 0.05,
+}  # fmt: skip
+
+
+def roll_out(model: str, version: int | dict[str, Any], deliver: Deliver, execution: str = "one") -> dict[str, Any]:
     """The workflow `rollout`, to its end; the last answer."""
     return _execution(model, version, deliver, execution).run()
 
 
-def _execution(model: str, version: int, deliver: Deliver, execution: str = "one") -> Execution:
+def _execution(model: str, version: int | dict[str, Any], deliver: Deliver, execution: str = "one") -> Execution:
     return Execution(lambda message: deliver(DEPLOY, message), model, version, execution_arn(execution))
 
 
@@ -459,6 +464,7 @@ SCENARIOS: dict[str, Scenario] = {
     "register: refused": Scenario(lambda place: leave(place.world.data, "r1", passed=False), _run(REGISTER, MODEL)),
     "deploy: promoted": Scenario(two_versions, lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: an old version goes": Scenario(_three_versions, lambda place, deliver: roll_out(MODEL, 3, deliver)),
+    "deploy: an experiment": Scenario(two_versions, lambda place, deliver: roll_out(MODEL, EXPERIMENT, deliver)),
     "deploy: smoke fails": Scenario(_spoiled("smoke"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: the alias fails": Scenario(_spoiled("alias"), lambda place, deliver: roll_out(MODEL, 2, deliver)),
     "deploy: by steps": Scenario(_by_steps, _rolled_out_by_steps(0.0)),

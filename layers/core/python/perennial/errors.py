@@ -97,6 +97,10 @@ class RolloutRunning(Retriable):
     """Another rollout of this model is running: they take turns."""
 
 
+class ExperimentInvalid(Refused):
+    """These two versions cannot be compared on live traffic as was asked; nothing was changed."""
+
+
 class RolloutStopped(Refused):
     """A person took this rollout back; the champion goes on serving."""
 

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from perennial.registry.models import Experiment
 from perennial.rollout.canary import Canary
 
 SOURCE = "perennial"
@@ -252,13 +253,14 @@ class DeployInput(Message):
     """One step of a rollout. Known after publish are `lambda_version`, the `former` one as the way back, the alias's
     `revision` as this rollout last saw it, and the `canary`, unless all requests are shifted at once.
 
-    Version `champion` is rolled out again when its function's configuration changed since. `execution` is the ARN of
+    Version `champion` is rolled out again when its function's configuration changed since; an experiment is a version
+    with another one beside it. `execution` is the ARN of
     the rollout's own, so that rollouts of one model take turns.
     """
 
     action: Literal["publish", "check", "smoke", "shift", "look", "verify", "restore", "prune"]
     model: str
-    version: int | Literal["champion"]
+    version: int | Literal["champion"] | Experiment
     as_of: datetime
     execution: str | None = None
     lambda_version: str | None = None
@@ -276,7 +278,7 @@ class DeployOutput(Message):
     """
 
     model: str
-    version: int | None
+    version: int | Experiment | None
     lambda_version: str | None = None
     former: str | None = None
     revision: str | None = None

@@ -30,7 +30,7 @@ SEED = 20130101
 class Blocks:
     """`of` is the block of each row, 0 … count − 1 [n]."""
 
-    kind: Literal["day", "rows"]
+    kind: Literal["day", "rows", "entity"]
     of: Array
     count: int
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import UTC
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, AwareDatetime, BaseModel, ConfigDict, Field, model_validator
+
+from perennial.serving.assignment import MAX_SALT, checked_share
 
 State = Literal["registering", "registered", "unapproved", "refused", "deployed"]
 
@@ -41,16 +43,40 @@ class Origin(_Entry):
     at: Instant
 
 
+class Experiment(_Entry):
+    """What an experiment is to show, fixed before its first row.
+
+    A `share` of the entities, which the inputs named by `entity` tell apart, meet the challenger, by their hash with
+    `salt`; the two are compared by `metric` and by value, each at error probability `alpha`.
+    """
+
+    champion: int
+    challenger: int
+    share: Annotated[float, AfterValidator(checked_share)]
+    entity: tuple[str, ...] = Field(min_length=1)
+    salt: str = Field(min_length=1, max_length=MAX_SALT)
+    metric: str
+    alpha: float = Field(gt=0, lt=0.5)
+
+    @model_validator(mode="after")
+    def _two(self) -> Experiment:
+        if self.champion == self.challenger:
+            raise ValueError(f"version {self.champion} cannot be its own challenger")
+        return self
+
+
 class Carrier(_Entry):
     """A published Lambda version that carries a model version, and what identifies the code that it runs.
 
-    `code_sha256` as Lambda gives it (base64), `layers` as ARNs of layer versions, `runtime` as Lambda calls it.
+    `code_sha256` as Lambda gives it (base64), `layers` as ARNs of layer versions, `runtime` as Lambda calls it. During
+    an `experiment` it carries the challenger too.
     """
 
     lambda_version: str
     code_sha256: str
     layers: list[str] = Field(default=[])
     runtime: str | None = None
+    experiment: Experiment | None = None
 
 
 class Review(_Entry):
@@ -86,6 +112,7 @@ class ModelVersion(_Entry):
     code_sha256: str | None = None
     layers: list[str] = Field(default=[])
     runtime: str | None = None
+    experiment: Experiment | None = None
     at: Instant
 
     def to_item(self) -> dict[str, Any]:
@@ -108,6 +135,7 @@ class Champion(_Entry):
     code_sha256: str | None = None
     layers: list[str] = Field(default=[])
     runtime: str | None = None
+    experiment: Experiment | None = None
     at: Instant
     why: str = ""
 

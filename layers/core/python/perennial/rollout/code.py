@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -30,5 +31,10 @@ def code_of(version: ModelVersion, objects: Objects) -> Code:
     """
     with tempfile.TemporaryDirectory() as folder:
         fetch(version, objects, Path(folder))
-        zipped = zip_bundle(folder)
-    return Code(zipped, base64_digest(hashlib.sha256(zipped).hexdigest()))
+        return zipped(folder)
+
+
+def zipped(source: str | Mapping[str, bytes]) -> Code:
+    """The code of a folder, or of files by name."""
+    content = zip_bundle(source)
+    return Code(content, base64_digest(hashlib.sha256(content).hexdigest()))

@@ -30,12 +30,13 @@ class Golden:
         return cls(value["rows"], value["outputs"], float(value["tolerance"]))
 
 
-def request_event(signature: Signature, golden: Golden, at: datetime) -> dict[str, Any]:
-    """An inference request with the golden rows, as API Gateway's payload 2.0 would carry it.
+def request_event(signature: Signature, golden: Golden, at: datetime, version: int | None = None) -> dict[str, Any]:
+    """An inference request with the golden rows, as API Gateway's payload 2.0 would carry it; to the model, or to one
+    `version` of it.
 
     `smoke` is a field that API Gateway never sends: the request is recorded as no prediction.
     """
-    path = f"/v2/models/{signature.model}/infer"
+    path = f"/v2/models/{signature.model}{'' if version is None else f'/versions/{version}'}/infer"
     inputs = [
         {
             "name": one["name"],
@@ -81,6 +82,13 @@ def check_answer(payload: Any, signature: Signature, golden: Golden, version: in
             raise SmokeFailed(
                 f"golden row {index // width}: {name} is {value!r}, training saw {wanted!r} ± {golden.tolerance:g}"
             )
+
+
+def check_versions(payload: Any, versions: list[int]) -> None:
+    """Raises SmokeFailed unless these versions answered the rows of a request that an experiment splits."""
+    found = _body(payload).get("parameters")
+    if found != {"versions": versions}:
+        raise SmokeFailed(f"golden rows: {str(found)[:_SHOWN]} answered, by their entities it is for {versions}")
 
 
 def _body(payload: Any) -> Mapping[str, Any]:

@@ -26,11 +26,11 @@ from perennial.registry import Carrier, Champion, ModelVersion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.code import code_of
 from perennial.rollout.facts import Facts
-from perennial.rollout.golden import Golden, check_answer, request_event
+from perennial.rollout.pair import Pair
+from perennial.rollout.questions import Question, question
 from perennial.rollout.scores import Spread
 from perennial.rollout.turn import Turn
-from perennial.serving.signature import Signature, parse_signature
-from perennial.storage.functions import LATEST, Alias, Answer, Configuration, Function
+from perennial.storage.functions import LATEST, Alias, Configuration, Function
 from perennial.storage.objects import Objects
 
 ALIAS = "live"
@@ -47,13 +47,14 @@ class Published:
 
 @dataclass(frozen=True)
 class Rollout:
-    """The rollout of one model version into the function that serves its model."""
+    """The rollout of one model version, or of a `pair` beside it, into the function that serves its model."""
 
     version: ModelVersion
     function: Function
     data: Objects
     registry: Registry
     facts: Facts
+    pair: Pair | None = None
 
     def publish(self) -> Published:
         """Put the version's code into the function and publish it.
@@ -102,7 +103,7 @@ class Rollout:
 
     def _publish(self) -> str:
         """The published version of this version's code under the configuration of today."""
-        code = code_of(self.version, self.data)
+        code = self.pair.code(self.data) if self.pair else code_of(self.version, self.data)
         latest = self.function.configuration(LATEST)
         if latest.code_sha256 == code.sha256:
             published = self.function.publish(code.sha256)
@@ -124,7 +125,7 @@ class Rollout:
         if "Failed" in (found.state, found.update):
             raise PublishFailed(f"{name}: {found.reason or 'Lambda gives no reason'}")
         if found.state == "Inactive":  # only a call wakes it; what it answers, smoke asks again
-            self._call(lambda_version, at)
+            self.function.invoke(lambda_version, self._questions(at)[0].event)
         if found.state != "Active" or found.update != "Successful":
             raise PublishPending(f"{name} is {found.state}, its last update {found.update}")
 
@@ -157,14 +158,14 @@ class Rollout:
         Raises SmokeFailed, RolloutStopped, AliasMoved when something else became champion, and PublishPending while the
         alias still answers with another version.
         """
-        answer = self._ask(ALIAS, at)
-        if answer.executed_version != lambda_version:
-            raise PublishPending(
-                f"{self.function.name}:{ALIAS} answers with version {answer.executed_version}, not {lambda_version}"
-            )
+        self._ask(ALIAS, at, lambda_version)
         found = self.function.configuration(lambda_version)
         carrier = Carrier(
-            lambda_version=lambda_version, code_sha256=found.code_sha256, layers=found.layers, runtime=found.runtime
+            lambda_version=lambda_version,
+            code_sha256=found.code_sha256,
+            layers=found.layers,
+            runtime=found.runtime,
+            experiment=self.pair.experiment if self.pair else None,
         )
         model, version = self.version.model, self.version.version
         current, turn = self.registry.champion_entry(model), Turn(self.registry.items)
@@ -212,7 +213,9 @@ class Rollout:
         return Failure(failure.error, cause)
 
     def offline(self) -> Spread | None:
-        """The version's scores of held-out rows; None where its evaluation told none."""
+        """The version's scores of held-out rows; None where its evaluation told none, or a pair answers."""
+        if self.pair is not None:
+            return None
         found = self.data.get_json(f"{self.version.prefix}evaluation.json").get("scores")
         return Spread.model_validate(found) if found else None
 
@@ -236,15 +239,20 @@ class Rollout:
         except ConditionFailed as error:
             raise PublishPending(str(error)) from error
 
-    def _ask(self, qualifier: str, at: datetime) -> Answer:
-        """The answer to the golden rows. Raises SmokeFailed when it is not what training saw."""
-        signature, golden, answer = self._call(qualifier, at)
-        if answer.error is not None:
-            raise SmokeFailed(f"{self.function.name}:{qualifier} failed ({answer.error}): {answer.payload}")
-        check_answer(answer.payload, signature, golden, self.version.version)
-        return answer
+    def _ask(self, qualifier: str, at: datetime, lambda_version: str | None = None) -> None:
+        """Ask the golden rows.
 
-    def _call(self, qualifier: str, at: datetime) -> tuple[Signature, Golden, Answer]:
-        signature = parse_signature(self.data.get(f"{self.version.prefix}signature.json"))
-        golden = Golden.parse(self.data.get(f"{self.version.prefix}golden.json"))
-        return signature, golden, self.function.invoke(qualifier, request_event(signature, golden, at))
+        Raises SmokeFailed when the answer is not what training saw, PublishPending when it is of another Lambda version
+        than `lambda_version`.
+        """
+        for one in self._questions(at):
+            answer = self.function.invoke(qualifier, one.event)
+            name = f"{self.function.name}:{qualifier}"
+            if lambda_version not in (None, answer.executed_version):
+                raise PublishPending(f"{name} answers with version {answer.executed_version}, not {lambda_version}")
+            if answer.error is not None:
+                raise SmokeFailed(f"{name} failed ({answer.error}): {answer.payload}")
+            one.check(answer.payload)
+
+    def _questions(self, at: datetime) -> list[Question]:
+        return self.pair.questions(self.data, at) if self.pair else [question(self.version, self.data, at)]

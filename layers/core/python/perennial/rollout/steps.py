@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from perennial.catalog.rollout import RolloutSpec
+from perennial.errors import ExperimentInvalid
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.failures import explain
 from perennial.registry import ModelVersion, Registry
@@ -14,6 +15,7 @@ from perennial.rollout.evidence import Arms, Totals, counted
 from perennial.rollout.guards import guards_of
 from perennial.rollout.looking import Onward, begun, looked, shifted
 from perennial.rollout.observed import observed
+from perennial.rollout.pair import Pair, pair_of
 from perennial.rollout.retention import prune
 from perennial.rollout.rollout import ALIAS, Rollout
 from perennial.rollout.turn import Turn
@@ -41,10 +43,10 @@ class Steps:
             version = self._asked(message)
         if version is None:
             return DeployOutput(model=message.model, version=None, **_failure(message))
-        rollout = self.rollout_of(version)
+        rollout = replace(self.rollout_of(version), pair=_pair(message, version, self.registry))
         known = DeployOutput(
             model=message.model,
-            version=version.version,
+            version=rollout.pair.experiment if rollout.pair else version.version,
             lambda_version=message.lambda_version,
             former=message.former,
             revision=message.revision,
@@ -71,7 +73,8 @@ class Steps:
         """The version that is meant; None for the champion where there is none. Raises VersionUnknown."""
         if message.version == "champion":
             return self.registry.champion(message.model)
-        return self.registry.get(message.model, message.version)
+        number = message.version if isinstance(message.version, int) else message.version.champion
+        return self.registry.get(message.model, number)
 
     def _publish(self, message: DeployInput, rollout: Rollout) -> dict[str, object]:
         """What is known from then on. Where nothing serves that a challenger could be compared with, no canary is."""
@@ -124,6 +127,19 @@ class Steps:
         seen = observed(rollout.data, arms, canary.windows(message.as_of))
         guards = guards_of(canary.plan, seen, rollout.offline())
         return _onward(looked(canary, steps, guards, message.as_of))
+
+
+def _pair(message: DeployInput, version: ModelVersion, registry: Registry) -> Pair | None:
+    """The experiment that is meant: the one that is asked for, or the one that the champion is in.
+
+    Raises VersionUnknown, and ExperimentInvalid when it is not asked of the champion.
+    """
+    if isinstance(message.version, int):
+        return None
+    experiment = version.experiment if message.version == "champion" else message.version
+    if message.action == "publish" and experiment is not None and version.state != "deployed":
+        raise ExperimentInvalid(f"model {message.model}: version {version.version} does not serve")
+    return pair_of(message.model, experiment, registry) if experiment else None
 
 
 def _onward(onward: Onward) -> dict[str, object]:

@@ -17,6 +17,9 @@ from perennial.serving.tensors import encode_tensor
 # What Lambda lets out, less room for the envelope around the body.
 MAX_REPLY_BYTES = 6 * 1024 * 1024 - 4096
 
+# What prediction ids begin with, the id of row i being `<ids>-<i>`; or the id of each row.
+Ids = str | Sequence[str]
+
 
 class Answer(NamedTuple):
     """Scores, and the same in JSON, a text a row: its prediction, its probabilities without brackets ([] without)."""
@@ -31,6 +34,11 @@ class Answer(NamedTuple):
         if not self.probabilities:
             return predictions + "}"
         return f'{predictions},"{PROBABILITY}":[[{"],[".join(self.probabilities[start:stop])}]]}}'
+
+    def take(self, rows: Sequence[int]) -> Answer:
+        """Some of the rows, in this order; without their scores, which no record has."""
+        probabilities = [self.probabilities[row] for row in rows] if self.probabilities else []
+        return Answer(Scores([], None), [self.predictions[row] for row in rows], probabilities)
 
 
 class Answers:
@@ -74,9 +82,14 @@ class Answers:
         labels = self._labels
         return Answer(scores, [labels[index] for index in scores.chosen], numbers)
 
-    def reply(self, request: Request, answer: Answer, ids: str) -> Reply:
-        """The reply to `request`; the id of row i is `<ids>-<i>`. Raises RequestRefused when it would be too large."""
+    def reply(self, request: Request, answer: Answer, ids: Ids, parameters: str = "") -> Reply:
+        """The reply to `request`; `parameters` is the JSON object of the reply's own, if it has any.
+
+        Raises RequestRefused when it would be too large.
+        """
         head = self._head if request.id is None else f'{self._head}"id":{dumps(request.id)},'
+        if parameters:
+            head = f'{head}"parameters":{parameters},'
         if request.outputs is not None:
             return self._chosen(head, request.outputs, answer, ids)
         rows = request.rows
@@ -88,7 +101,7 @@ class Answers:
             outputs = self._all % (rows, predictions, rows, ",".join(answer.probabilities), rows, identities)
         return _plain(f'{head}"outputs":[{outputs}]}}')
 
-    def _chosen(self, head: str, outputs: Sequence[tuple[str, bool]], answer: Answer, ids: str) -> Reply:
+    def _chosen(self, head: str, outputs: Sequence[tuple[str, bool]], answer: Answer, ids: Ids) -> Reply:
         rows = len(answer.scores.values)
         parts: list[str] = []
         binaries: list[bytes] = []
@@ -114,15 +127,17 @@ class Answers:
             return [row[0] for row in scores.values]
         return [self._classes[index] for index in scores.chosen]
 
-    def _values(self, name: str, scores: Scores, ids: str) -> Sequence[Any]:
+    def _values(self, name: str, scores: Scores, ids: Ids) -> Sequence[Any]:
         if name == PREDICTION_ID:
-            return [f"{ids}-{row}" for row in range(len(scores.values))]
+            return [f"{ids}-{row}" for row in range(len(scores.values))] if isinstance(ids, str) else ids
         if name == PREDICTION:
             return self._predictions(scores)
         return [value for row in scores.values for value in row]
 
 
-def _identities(rows: int, ids: str) -> str:
+def _identities(rows: int, ids: Ids) -> str:
+    if not isinstance(ids, str):
+        return ",".join([f'"{identity}"' for identity in ids])
     return ",".join([f'"{ids}-{row}"' for row in range(rows)])
 
 

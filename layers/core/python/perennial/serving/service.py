@@ -17,13 +17,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from perennial.errors import BundleInvalid
-from perennial.serving.bundle import MANIFEST, Bundle, verify
+from perennial.serving.bundle import DESIGN, MANIFEST, Bundle, verify
 from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import ModelFault, RequestRefused
 from perennial.serving.predictor import Predictor
 from perennial.serving.protocol import Reader
 from perennial.serving.record import Columns, Moment, dumps, lines
 from perennial.serving.reply import Answers
+from perennial.serving.request import Request
 
 Event = Mapping[str, Any]
 _NOWHERE: Event = {}
@@ -34,17 +35,17 @@ class Service:
 
     def __init__(self, bundle: Bundle, lambda_version: str, write: Callable[[str], Any]) -> None:
         """Load a verified bundle. Raises BundleInvalid."""
-        self._predictor = Predictor(bundle)
-        signature = self._predictor.signature
+        self.predictor = Predictor(bundle)
+        signature = self.predictor.signature
         self._bundle = bundle
         self._write = write
         self._answers = Answers(bundle.model, bundle.version, signature)
-        self._reader = Reader(self._predictor.inputs, [one["name"] for one in signature.metadata_outputs()])
+        self._reader = Reader(self.predictor.inputs, [one["name"] for one in signature.metadata_outputs()])
         self._moment = Moment()
         self._cold = True
         self._identity = {"model": bundle.model, "version": bundle.version, "lambda_version": lambda_version}
         # golden rows of a rollout are no predictions: their record has another name, which no filter asks for
-        self._heads = {
+        self.heads = {
             smoke: f'{{"record":"{record}",{dumps(self._identity)[1:-1]},'
             for smoke, record in ((False, "prediction"), (True, "smoke"))
         }
@@ -75,21 +76,17 @@ class Service:
             self._note("refusal", request_id, now, refused.status, str(refused))
             return error_reply(refused.status, str(refused))
         except ModelFault as fault:
-            self._note("fault", request_id, now, 500, str(fault))
-            return error_reply(500, f"model {self._bundle.model!r}, version {self._bundle.version}: {fault}")
+            return self.failed(fault, request_id, now)
+
+    def failed(self, fault: ModelFault, request_id: str, now: int) -> Reply:
+        """The reply to a request that this version's graph did not answer."""
+        self._note("fault", request_id, now, 500, str(fault))
+        return error_reply(500, f"model {self._bundle.model!r}, version {self._bundle.version}: {fault}")
 
     def _infer(self, event: Event, request_id: str, now: int) -> Reply:
-        body: Any = event.get("body")
-        if not body:
-            raise RequestRefused("the body is empty")
-        if event.get("isBase64Encoded"):
-            body = _unbase64(body)
-        headers = event.get("headers") or _NOWHERE
-        request = self._reader.read(
-            body, headers.get("inference-header-content-length"), headers.get("content-encoding")
-        )
+        request = self._read(event)
         began = time.perf_counter_ns()
-        scores = self._predictor.score(request.feeds, request.rows)
+        scores = self.predictor.score(request.feeds, request.rows)
         score_us = (time.perf_counter_ns() - began) // 1000
         date, at = self._moment.texts(now)
         ids = f"{date}-{request_id.replace('-', '')}"
@@ -100,17 +97,26 @@ class Service:
             outputs = answer = self._answers.answer(scores)
             reply = self._answers.reply(request, answer, ids)
         cold, self._cold = self._cold, False
-        head = f'{self._heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{at}",'
+        head = f'{self.heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{at}",'
         tail = f'"score_us":{score_us},"cold":{"true" if cold else "false"}'
         for line in lines(head, tail, request.rows, request.columns, outputs):
             self._write(line)
         return reply
 
+    def _read(self, event: Event) -> Request:
+        body: Any = event.get("body")
+        if not body:
+            raise RequestRefused("the body is empty")
+        if event.get("isBase64Encoded"):
+            body = _unbase64(body)
+        headers = event.get("headers") or _NOWHERE
+        return self._reader.read(body, headers.get("inference-header-content-length"), headers.get("content-encoding"))
+
     def _ready(self, event: Event, request_id: str, now: int) -> Reply:
         return json_reply(200, {"name": self._bundle.model, "version": str(self._bundle.version), "ready": True})
 
     def _metadata(self, event: Event, request_id: str, now: int) -> Reply:
-        signature = self._predictor.signature
+        signature = self.predictor.signature
         return json_reply(
             200,
             {
@@ -161,12 +167,18 @@ class Unavailable:
 def open_service(
     directory: str, lambda_version: str = "$LATEST", write: Callable[[str], Any] | None = None
 ) -> Service | Unavailable:
-    """The service of the bundle in `directory`; Unavailable (503) when there is none or it may not be served."""
+    """The service of the bundle in `directory`, or of the two of an experiment; Unavailable (503) when there is none
+    or it may not be served.
+    """
     write = write or _stdout
-    if not os.path.lexists(os.path.join(directory, MANIFEST)):  # noqa: PTH118 (no Path for one question)
-        return Unavailable(503, "no model yet: this function waits for its first rollout")
     try:
-        return Service(verify(directory), lambda_version, write)
+        if os.path.lexists(os.path.join(directory, MANIFEST)):  # noqa: PTH118 (no Path for one question)
+            return Service(verify(directory), lambda_version, write)
+        if os.path.lexists(os.path.join(directory, DESIGN)):  # noqa: PTH118
+            from perennial.serving.split import open_split
+
+            return open_split(directory, lambda_version, write)
+        return Unavailable(503, "no model yet: this function waits for its first rollout")
     except BundleInvalid as error:
         write(dumps({"record": "unavailable", "lambda_version": lambda_version, "error": str(error)}) + "\n")
         return Unavailable(503, f"the model bundle is invalid and is not served: {error}")
