@@ -23,7 +23,7 @@ class Execution:
 
     call: Call
     model: str
-    version: int | str
+    version: int | str | dict[str, Any]
     arn: str
     at: datetime = AT
     waited: Callable[[int], None] = lambda seconds: None

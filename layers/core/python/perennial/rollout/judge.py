@@ -76,7 +76,7 @@ def judge(plan: Plan, steps: Sequence[Counts], guards: Sequence[Guard] = (), *, 
     fine = not_inferior(steps, ratio=plan.ratio, rate=plan.rate)
     lower, upper = ratio_bounds(steps, plan.alpha / 2)
     everything = sum(step.requests + step.champion_requests for step in steps)
-    evidence = {
+    evidence: dict[str, Any] = {
         "requests": sum(step.requests for step in steps),
         "errors": sum(step.errors for step in steps),
         "champion_requests": sum(step.champion_requests for step in steps),
