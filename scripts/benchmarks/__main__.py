@@ -16,10 +16,10 @@ from rich.table import Table
 from infra.synth import SynthesisFailed
 from perennial.errors import PerennialError
 from scripts.benchmarks.interleave import Say
-from scripts.benchmarks.rows import Row, times
+from scripts.benchmarks.rows import Row, times, wanted
 from scripts.cli.output import Failure, cell, console, errors
 
-NAMES = ("serving", "ingest")
+NAMES = ("serving", "ingest", "judge")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,9 +62,8 @@ def shown(rows: Sequence[Row]) -> Table:
         table.add_column(column, justify="right", no_wrap=True)
     for row in rows:
         what, _, beside = row.name.partition(" / ")
-        goal = "–" if row.goal is None else f"≤ {times(row.goal)}"
         met = {None: "–", True: "yes", False: "[bold]NO[/]"}[row.met]
-        table.add_row(what, beside or "–", cell(row.ours), cell(row.peer), row.unit, times(row.ratio), goal, met)
+        table.add_row(what, beside or "–", cell(row.ours), cell(row.peer), row.unit, times(row.ratio), wanted(row), met)
     versions = dict(sorted(pair for row in rows for pair in row.versions.items()))
     table.caption = ", ".join(f"{name} {version}" for name, version in versions.items())
     return table

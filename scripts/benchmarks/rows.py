@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from statistics import median
-from typing import Any
+from typing import Any, Literal
+
+# What a goal bounds: the greatest ratio, the greatest or the least of ours.
+Bound = Literal["ratio", "most", "least"]
 
 
 @dataclass(frozen=True)
 class Row:
     """One comparison. `ours` and `peer` are medians in `unit`; `ratio` is the median of the rounds' ours ÷ peer.
 
-    `goal` is the greatest ratio that meets it (1/150: a hundred-and-fiftieth of the peer); None where there is none.
+    `goal` is the greatest ratio that meets it (1/150: a hundred-and-fiftieth of the peer), or what `bound` says; None
+    where there is none.
     """
 
     name: str
@@ -22,15 +26,21 @@ class Row:
     ratio: float | None
     goal: float | None
     versions: dict[str, str]
+    bound: Bound = "ratio"
 
     @property
     def met(self) -> bool | None:
         """Whether the goal is met; None without one."""
-        return None if self.goal is None or self.ratio is None else self.ratio <= self.goal
+        found = self.ratio if self.bound == "ratio" else self.ours
+        if self.goal is None or found is None:
+            return None
+        return found >= self.goal if self.bound == "least" else found <= self.goal
 
     def as_json(self) -> dict[str, Any]:
         """The row as `--json` writes it."""
-        return asdict(self) | {"met": self.met}
+        fields = asdict(self)
+        del fields["bound"]
+        return fields | {"met": self.met}
 
 
 def compare(
@@ -45,6 +55,14 @@ def compare(
     """A row from what both took in each round: rounds are paired, since what disturbs one disturbs its neighbour."""
     ratio = median(mine / theirs for mine, theirs in zip(ours, peer, strict=True))
     return Row(name, median(ours), median(peer), unit, ratio, goal, versions)
+
+
+def wanted(row: Row) -> str:
+    """The goal as people read it: `≤ 1.50×` of a ratio, `≥ 95` of what is ours."""
+    if row.goal is None:
+        return "–"
+    sign = "≥" if row.bound == "least" else "≤"
+    return f"{sign} {times(row.goal) if row.bound == 'ratio' else f'{row.goal:,g}'}"
 
 
 def times(ratio: float | None) -> str:

@@ -15,7 +15,7 @@ from scripts.benchmarks import __main__ as bench
 from scripts.benchmarks.interleave import Command, Effort, cold, contenders, interleaved, own, there_and_back
 from scripts.benchmarks.model import prepare
 from scripts.benchmarks.peers import REQUIREMENTS
-from scripts.benchmarks.rows import Row, compare, times
+from scripts.benchmarks.rows import Bound, Row, compare, times, wanted
 from scripts.benchmarks.serving import bare, cold_command, cold_peer, handler
 from scripts.cli.output import Failure
 from scripts.flights import months
@@ -37,6 +37,15 @@ def test_a_row_without_a_goal_neither_meets_nor_misses_it() -> None:
         "name": "loop", "ours": 12.5, "peer": None, "unit": "s", "ratio": None, "goal": None, "met": None,
         "versions": {"perennial": "1"},
     }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("bound", "met", "text"), [("ratio", True, "≤ 2.00×"), ("most", False, "≤ 2"), ("least", True, "≥ 2")]
+)
+def test_a_goal_bounds_the_ratio_or_what_is_ours(bound: Bound, met: bool, text: str) -> None:
+    row = Row("x", 3.0, 3.0, "%", 1.0, 2.0, {}, bound)
+    assert (row.met, wanted(row)) == (met, text)
+    assert "bound" not in row.as_json()
 
 
 @pytest.mark.parametrize(
@@ -129,7 +138,7 @@ def test_a_missed_goal_is_no_failure_and_what_did_not_run_is(
 def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         bench.main(["speed"])
-    assert "no benchmark 'speed'; there are serving, ingest" in capsys.readouterr().err
+    assert "no benchmark 'speed'; there are serving, ingest, judge" in capsys.readouterr().err
 
 
 def test_peers_have_the_versions_of_the_lock_where_they_share_a_model() -> None:

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.rollout.error_tests import Counts
-from perennial.rollout.judge import Plan, first_look, judge, next_look
-from tests.rollouts import PLAN, Ended, Traffic, run
+from perennial.rollout.judge import first_look, judge, next_look
+from scripts.benchmarks.rollouts import AT_TEN_PERCENT, PLAN, Ended, Traffic, runs
 
 counted = st.tuples(st.integers(0, 5000), st.integers(0, 5000), st.floats(0, 1), st.floats(0, 1))
 
@@ -72,19 +72,11 @@ def test_looks_are_spaced_geometrically_and_none_is_past_the_limit() -> None:
 
 
 def drifting(base: float) -> Traffic:
-    return Traffic(10, lambda at: base * (1 + 0.8 * math.sin(at / 2000)))
-
-
-def ended(traffic: Traffic, count: int, plan: Plan = PLAN, seed: int = 0) -> list[Ended]:
-    rng = np.random.default_rng(seed)
-    return [run(rng, plan, traffic) for _ in range(count)]
+    return Traffic(10, base, swing=0.8)
 
 
 def verdicts(ends: list[Ended]) -> Counter[str]:
     return Counter(end.decision.verdict for end in ends)
-
-
-AT_TEN_PERCENT = replace(PLAN, steps=(0.1,), dwell=100, requests=0)
 
 
 @pytest.mark.parametrize("count", [150, pytest.param(10_000, marks=[pytest.mark.full, pytest.mark.timeout(1800)])])
@@ -92,24 +84,24 @@ class TestSimulations:
     """The same promises with few rollouts, and with ten thousand in the long run."""
 
     def test_an_equal_challenger_is_rarely_rolled_back_and_mostly_promoted(self, count: int) -> None:
-        found = verdicts(ended(drifting(0.02), count))
+        found = verdicts(runs(PLAN, drifting(0.02), count))
         assert found["rollback"] <= 0.01 * count + 2 * math.sqrt(0.01 * count)
         assert found["promote"] >= 0.95 * count - 2 * math.sqrt(0.05 * count)
 
     def test_so_is_one_without_errors(self, count: int) -> None:
-        assert verdicts(ended(drifting(0.0), count)) == {"promote": count}
+        assert verdicts(runs(PLAN, drifting(0.0), count)) == {"promote": count}
 
     def test_twice_the_errors_are_found_within_twenty_thousand_requests(self, count: int) -> None:
-        ends = ended(Traffic(10, lambda _: 0.02, 2.0), count, replace(AT_TEN_PERCENT, limit=2000))
+        ends = runs(AT_TEN_PERCENT, Traffic(10, 0.02, 2.0), count)
         found = [end for end in ends if end.decision.verdict == "rollback"]
         assert len(found) >= 0.95 * count - 2 * math.sqrt(0.05 * count)
         assert max(end.requests for end in found) < 21_000
 
     def test_five_times_the_errors_are_found_within_two_thousand(self, count: int) -> None:
-        ends = ended(Traffic(10, lambda _: 0.02, 5.0), count, AT_TEN_PERCENT)
+        ends = runs(AT_TEN_PERCENT, Traffic(10, 0.02, 5.0), count)
         assert verdicts(ends) == {"rollback": count}
         assert np.median([end.requests for end in ends]) <= 2000
 
     def test_an_inferior_challenger_is_rarely_promoted(self, count: int) -> None:
-        found = verdicts(ended(Traffic(10, lambda _: 0.02, 1.5), count))
+        found = verdicts(runs(PLAN, Traffic(10, 0.02, 1.5), count))
         assert found["promote"] <= 0.01 * count + 2 * math.sqrt(0.01 * count)
