@@ -39,7 +39,7 @@ class Predictor:
             self.inputs: tuple[Input, ...] = tuple(make_input(**one) for one in self.signature.inputs)
         except ValueError as error:
             raise BundleInvalid(f"signature.json: {error}") from error
-        self._session, self._faults = _open(bundle.graph)
+        self._session, self._faults, self._options = _open(bundle.graph)
         # the session below onnxruntime's Python layer, which checks the names that are checked here: an eighth of a run
         self._run = getattr(self._session, "_sess", self._session).run
         self._output = [self.signature.graph_output]
@@ -60,7 +60,7 @@ class Predictor:
 
     def _answer(self, feeds: Mapping[str, Array], rows: int) -> Array:
         try:
-            array: Array = self._run(self._output, feeds, None)[0]
+            array: Array = self._run(self._output, feeds, self._options)[0]
         except self._faults as error:
             raise ModelFault(f"the graph failed: {error}") from error
         if array.size != rows * self._width:
@@ -95,8 +95,10 @@ class Predictor:
             raise BundleInvalid(f"model.onnx: output {self._output[0]!r} is {outputs.get(self._output[0], 'missing')}")
 
 
-def _open(graph: bytes) -> tuple[Any, tuple[type[BaseException], ...]]:
-    """A session of one thread (a Lambda of this size has one core; sums keep their order), and what its runs raise."""
+def _open(graph: bytes) -> tuple[Any, tuple[type[BaseException], ...], Any]:
+    """A session of one thread (a Lambda of this size has one core; sums keep their order), what its runs raise, and
+    their options: the defaults, made once, where each run would make them anew (a thirtieth of one).
+    """
     import onnxruntime
     from onnxruntime.capi import onnxruntime_pybind11_state as state
 
@@ -116,6 +118,7 @@ def _open(graph: bytes) -> tuple[Any, tuple[type[BaseException], ...]]:
     # ONNX and nothing else: onnxruntime's own format would not have been looked into
     options.add_session_config_entry("session.load_model_format", "ONNX")
     try:
-        return onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"]), faults
+        session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
     except faults as error:
         raise BundleInvalid(f"model.onnx: cannot be loaded: {error}") from error
+    return session, faults, onnxruntime.RunOptions()
