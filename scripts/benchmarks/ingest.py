@@ -24,7 +24,7 @@ def run(say: Say) -> Iterator[Row]:
         with zipfile.ZipFile(source()) as archive:
             year = Path(archive.extract(archive.namelist()[0], name))
         yield _year(year, Effort(rounds=9), say)
-    yield drop_to_serving(months(WORKDIR / "flights")[:3], say)
+    yield from drop_to_serving(months(WORKDIR / "flights")[:3], say)
 
 
 def _year(year: Path, effort: Effort, say: Say) -> Row:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from scripts.cli.local import ROOT
 from scripts.cli.output import Failure
@@ -43,6 +44,14 @@ class Command:
         quiet = {"ORT_DISABLE_TELEMETRY": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "GIT_PYTHON_REFRESH": "quiet"}
         single = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         return kept | quiet | single | dict(self.variables)
+
+
+class Worker(Protocol):
+    """Whoever can be asked to work."""
+
+    def work(self, case: str, times: int) -> float:
+        """CPU seconds that `times` calls took."""
+        ...
 
 
 class Contender:
@@ -96,7 +105,7 @@ def _started(name: str, command: Command, folder: Path) -> Iterator[Contender]:
             process.wait()
 
 
-def interleaved(taking_part: Mapping[str, Contender], case: str, effort: Effort) -> dict[str, list[float]]:
+def interleaved(taking_part: Mapping[str, Worker], case: str, effort: Effort) -> dict[str, list[float]]:
     """CPU seconds a call, by contender and round."""
     calls = {name: _calls(contender, case, effort) for name, contender in taking_part.items()}
     taken: dict[str, list[float]] = {name: [] for name in taking_part}
@@ -111,7 +120,7 @@ def there_and_back(names: Iterable[str], number: int) -> list[str]:
     return list(names)[:: 1 if number % 2 else -1]
 
 
-def _calls(contender: Contender, case: str, effort: Effort) -> int:
+def _calls(contender: Worker, case: str, effort: Effort) -> int:
     """How many calls fill a turn, found after a warm-up."""
     calls = 1
     while (took := contender.work(case, calls)) < effort.turn / 4 and calls < 1_000_000:
@@ -124,13 +133,14 @@ def cold(commands: Mapping[str, Command], rounds: int) -> dict[str, list[float]]
     taken: dict[str, list[float]] = {name: [] for name in commands}
     for number in range(rounds + 1):
         for name in there_and_back(commands, number):
-            seconds = _whole(name, commands[name])
+            seconds = whole(name, commands[name])
             if number:
                 taken[name].append(seconds)
     return taken
 
 
-def _whole(name: str, command: Command) -> float:
+def whole(name: str, command: Command) -> float:
+    """CPU seconds of a process from start to exit. Raises Failure with its last words."""
     with tempfile.TemporaryFile() as errors:
         process = subprocess.Popen(
             [str(command.python), *command.arguments],

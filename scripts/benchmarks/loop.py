@@ -9,7 +9,10 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 from typing import Any
+
+import psutil
 
 import perennial
 from infra.synth import synthesize
@@ -22,25 +25,46 @@ from scripts.cli.output import Failure
 from scripts.cli.signing import Api
 
 PATIENCE = 240.0
+ROUNDS, REQUESTS = 5, 100
 
 
-def drop_to_serving(files: list[Path], say: Say) -> Row:
-    """Start a local cloud of its own, drop the files, wait until the model answers. Raises Failure when it does not."""
-    with tempfile.TemporaryDirectory(prefix="bench-") as name, _cloud(Path(name), say):
+def drop_to_serving(files: list[Path], say: Say) -> Iterator[Row]:
+    """Start a local cloud of its own, drop the files, wait until the model answers, ask it. Raises Failure."""
+    with tempfile.TemporaryDirectory(prefix="bench-") as name, _cloud(Path(name), say) as pid:
         deployment = Deployment("dev")
         for file in files:
             deployment.client("s3").upload_file(str(file), deployment.data.bucket, f"raw/{DATASET}/{file.name}")
         began = time.monotonic()
         say("dropped; waiting for the model to serve")
-        _await_ready(Api(deployment.parameters["api-url"]), deployment, began + PATIENCE)
+        api = Api(deployment.parameters["api-url"])
+        _await_ready(api, deployment, began + PATIENCE)
         seconds = time.monotonic() - began
-        fit = _fit_seconds(deployment)
-    versions = {"perennial": perennial.__version__}
-    return Row("loop on the local cloud: drop to serving, less the fit", seconds - fit, None, "s", None, None, versions)
+        versions = {"perennial": perennial.__version__}
+        loop = seconds - _fit_seconds(deployment)
+        yield Row("loop on the local cloud: drop to serving, less the fit", loop, None, "s", None, None, versions)
+        say("asking the model over HTTP")
+        spent = median(_request_seconds(api, pid) for _ in range(ROUNDS)) * 1e6
+        yield Row("HTTP on the local cloud, 1 row", spent, None, "CPU µs", None, None, versions)
+
+
+def _request_seconds(api: Api, pid: int) -> float:
+    """CPU seconds of all processes of the local cloud for a request of one row."""
+    event = json.loads((local.ROOT / "events" / "predict.json").read_text())
+    root = psutil.Process(pid)
+
+    def cpu() -> float:
+        return sum(sum(one.cpu_times()[:4]) for one in [root, *root.children(recursive=True)])
+
+    before = cpu()
+    for _ in range(REQUESTS):
+        status, reply = api.request("POST", f"/v2/models/{MODEL}/infer", event["body"].encode())
+        if status != 200:
+            raise Failure(f"the model answered {status}: {reply[:500].decode(errors='replace')}")
+    return (cpu() - before) / REQUESTS
 
 
 @contextmanager
-def _cloud(workdir: Path, say: Say) -> Iterator[None]:
+def _cloud(workdir: Path, say: Say) -> Iterator[int]:
     say("synthesizing")
     assembly = synthesize(env="dev", catalog=local.ROOT / "infra" / "catalog")
     say("starting the local cloud")
@@ -49,7 +73,7 @@ def _cloud(workdir: Path, say: Say) -> Iterator[None]:
     try:
         os.environ.update(local.exports(state))
         os.environ.pop("AWS_PROFILE", None)
-        yield
+        yield int(state["pid"])
     finally:
         os.environ.clear()
         os.environ.update(before)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import json
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -14,6 +15,7 @@ import joblib
 from threadpoolctl import threadpool_limits
 
 from perennial.catalog.load import Catalog, read_catalog
+from perennial.catalog.model import Train
 from perennial.datasets.sift import sift
 from perennial.registry import ModelVersion
 from perennial.registry.registration import Workspace, directory
@@ -45,13 +47,20 @@ class Folder(Objects):
         path.write_bytes(body)
 
 
-def prepare(folder: Path, training: list[Path], scored: Path, sizes: tuple[int, ...], say: Say) -> None:
-    """Train on the files in `training` and write into `folder` what contenders need.
+def prepare(
+    folder: Path,
+    training: list[Path],
+    scored: list[Path],
+    sizes: tuple[int, ...],
+    say: Say,
+    trained: Train | None = None,
+) -> None:
+    """Train on the files in `training`, as `trained` says or as shipped, and write into `folder` what contenders need.
 
     `bundle/` is the registered directory under its manifest, `pipeline.joblib` the fitted scikit-learn pipeline behind
-    it, `workload.json` rows of the file `scored`, `event.json` an API event, `first.json` one row and its answer.
+    it, `workload.json` rows of the files `scored`, `event.json` an API event, `first.json` one row and its answer.
     """
-    catalog, objects = read_catalog(ROOT / "infra" / "catalog"), Folder(str(folder))
+    catalog, objects = _catalog(trained), Folder(str(folder))
     request = _request(catalog, objects, training, say)
     say("training the model")
     train(request, catalog, objects, "0" * 64, say)
@@ -68,6 +77,13 @@ def prepare(folder: Path, training: list[Path], scored: Path, sizes: tuple[int, 
     frame = candidate.split.train.features.iloc[:1].assign(**first).astype(candidate.split.train.features.dtypes)
     probability = float(candidate.pipeline.predict_proba(frame)[0, -1])
     _write(folder / "first.json", {"record": records[0], "inputs": signature["inputs"], "probability": probability})
+
+
+def _catalog(trained: Train | None) -> Catalog:
+    catalog = read_catalog(ROOT / "infra" / "catalog")
+    if trained is None:
+        return catalog
+    return replace(catalog, models={MODEL: catalog.model(MODEL).model_copy(update={"train": trained})})
 
 
 def _request(catalog: Catalog, objects: Folder, training: list[Path], say: Say) -> TrainRequest:
@@ -107,18 +123,21 @@ def _register(objects: Folder, request: TrainRequest) -> dict[str, Any]:
     return signature
 
 
-def _records(path: Path, inputs: list[dict[str, Any]], catalog: Catalog, count: int) -> list[dict[str, Any]]:
-    """The first rows of a CSV file with all inputs, in the inputs' types."""
+def _records(paths: list[Path], inputs: list[dict[str, Any]], catalog: Catalog, count: int) -> list[dict[str, Any]]:
+    """The first rows of CSV files with all inputs, in the inputs' types."""
     missing = catalog.contract(DATASET).missing
     types = {"INT64": int, "FP64": float, "BYTES": str}
-    with path.open(newline="") as lines:
-        whole = (row for row in csv.DictReader(lines) if not any(row[one["name"]] in missing for one in inputs))
-        found = [
-            {one["name"]: types[one["datatype"]](row[one["name"]]) for one in inputs} for row in islice(whole, count)
-        ]
+    whole = (row for row in _rows(paths) if not any(row[one["name"]] in missing for one in inputs))
+    found = [{one["name"]: types[one["datatype"]](row[one["name"]]) for one in inputs} for row in islice(whole, count)]
     if len(found) < count:
-        raise Failure(f"{path.name} has {len(found)} whole rows, {count} are needed")
+        raise Failure(f"{len(found)} whole rows in {len(paths)} files, {count} are needed")
     return found
+
+
+def _rows(paths: list[Path]) -> Iterator[dict[str, str]]:
+    for path in paths:
+        with path.open(newline="") as lines:
+            yield from csv.DictReader(lines)
 
 
 def _event(record: dict[str, Any], inputs: list[dict[str, Any]]) -> dict[str, Any]:

@@ -6,9 +6,10 @@ import hashlib
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from scripts.benchmarks.interleave import Command, once
 from scripts.cli.local import ROOT
 from scripts.cli.output import Failure
 
@@ -31,6 +32,12 @@ def python_of(peer: str, say: Callable[[str], None], cache: Path = CACHE) -> Pat
     _run([str(python), "-m", "pip", "install", *options], f"{peer} cannot be installed")
     done.touch()
     return python
+
+
+def versions(python: Path, packages: Sequence[str]) -> dict[str, str]:
+    """The versions that an environment has of some packages."""
+    code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
+    return dict(zip(packages, once(Command(python, ["-c", code, *packages], {})).split(), strict=True))
 
 
 def _run(command: list[str], what: str) -> None:

@@ -1,4 +1,4 @@
-"""Bench `serving`: the predict function, warm and cold, beside onnxruntime, scikit-learn and mlflow."""
+"""Bench `serving`: the predict function beside onnxruntime, scikit-learn, mlflow and servers over HTTP; batches."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from scripts.benchmarks import over_http
+from scripts.benchmarks.batch import batch
 from scripts.benchmarks.interleave import (
     CONTENDERS,
     Command,
@@ -20,7 +22,8 @@ from scripts.benchmarks.interleave import (
     peer,
 )
 from scripts.benchmarks.model import prepare
-from scripts.benchmarks.peers import python_of
+from scripts.benchmarks.over_http import Field
+from scripts.benchmarks.peers import python_of, versions
 from scripts.benchmarks.rows import Row, compare
 from scripts.cli.local import ROOT, WORKDIR
 from scripts.flights import months
@@ -36,6 +39,11 @@ PEERS = {
     "mlflow-onnx": "mlflow.pyfunc (this model directory)",
     "scikit-learn": "joblib + scikit-learn",
 }
+PACKAGES = {
+    "onnxruntime": ("onnxruntime",),
+    "scikit-learn": ("scikit-learn", "joblib"),
+    "mlflow": ("mlflow",),
+}
 
 
 def run(say: Say) -> Iterator[Row]:
@@ -43,11 +51,15 @@ def run(say: Say) -> Iterator[Row]:
     mlflow = python_of("mlflow", say)
     with tempfile.TemporaryDirectory(prefix="bench-") as name:
         folder, files = Path(name), months(WORKDIR / "flights")
-        prepare(folder, files[:3], files[3], SIZES, say)
+        prepare(folder, files[:3], files[3:4], SIZES, say)
         say(f"mlflow loads the registered directory: {once(peer(mlflow, 'mlflow_check', str(folder / 'bundle')))}")
         once(peer(mlflow, "mlflow_save", str(folder)))
         yield from _warm(mlflow, folder, Effort(), say)
         yield from _cold(mlflow, folder, say)
+        field = Field(folder, SIZES, say)
+        yield from over_http.warm(field, handler(folder))
+        yield from over_http.cold(field, cold_command(folder))
+        yield from batch(mlflow, folder, files, say)
 
 
 def handler(folder: Path) -> Command:
@@ -96,7 +108,7 @@ def _cold(mlflow: Path, folder: Path, say: Say) -> list[Row]:
     return [
         compare(
             f"cold predict function to first answer / {PEERS[name]}",
-            milli["perennial"], milli[name], unit="CPU ms", versions=_versions(commands[name].python, name),
+            milli["perennial"], milli[name], unit="CPU ms", versions=versions(commands[name].python, PACKAGES[name]),
             goal=COLD_GOALS.get(name),
         )
         for name in commands
@@ -118,11 +130,3 @@ def cold_peer(python: Path, name: str, folder: Path) -> Command:
 
 def _script() -> str:
     return str(ROOT.joinpath(*CONTENDERS.split("."), "cold.py"))
-
-
-def _versions(python: Path, name: str) -> dict[str, str]:
-    packages = {"onnxruntime": ("onnxruntime",), "scikit-learn": ("scikit-learn", "joblib"), "mlflow": ("mlflow",)}[
-        name
-    ]
-    code = "import sys; from importlib.metadata import version; print(*map(version, sys.argv[1:]))"
-    return dict(zip(packages, once(Command(python, ["-c", code, *packages], {})).split(), strict=True))

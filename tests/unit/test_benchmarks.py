@@ -5,17 +5,21 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from infra.lock import ROOT, read_lock
 from scripts.benchmarks import __main__ as bench
-from scripts.benchmarks.interleave import Command, Effort, cold, contenders, interleaved, own, there_and_back
+from scripts.benchmarks import over_http
+from scripts.benchmarks.interleave import Command, Effort, cold, contenders, interleaved, once, own, there_and_back
 from scripts.benchmarks.model import prepare
 from scripts.benchmarks.peers import REQUIREMENTS
 from scripts.benchmarks.rows import Bound, Row, compare, times, wanted
+from scripts.benchmarks.servers import PEERS, Peer
 from scripts.benchmarks.serving import bare, cold_command, cold_peer, handler
 from scripts.cli.output import Failure
 from scripts.flights import months
@@ -75,6 +79,110 @@ def prepared(folder: Path) -> Path:
     return folder
 
 
+ANSWERING = """
+import http.server, json, sys
+class Answer(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    asked = 0
+    def do_POST(self):
+        rows = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        Answer.asked += 1
+        sum(range(50_000 * len(rows)))
+        body = json.dumps([[1 - 0.25, 0.25]]).encode()
+        self.send_response(503 if Answer.asked < 3 else 200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+http.server.HTTPServer(("127.0.0.1", int(sys.argv[1])), Answer).serve_forever()
+"""
+
+
+def server(script: str = ANSWERING) -> Peer:
+    """A peer that runs in this environment."""
+    return Peer(
+        "own", ("pip",), lambda python, folder, place, port: Command(python, ["-c", script, str(port)], {}),
+        "/predict", lambda records, inputs: list(records), lambda reply: float(reply[0][-1]),
+    )  # fmt: skip
+
+
+@pytest.fixture
+def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    def python_of(peer: str, say: Any) -> Path:
+        if peer != "own":
+            raise Failure(f"{peer} cannot be installed")
+        return PYTHON
+
+    monkeypatch.setattr(over_http, "python_of", python_of)
+    monkeypatch.setattr("scripts.benchmarks.servers.versions", lambda python, packages: {"pip": "1"})
+
+
+def answered(folder: Path, probability: float = 0.25) -> Path:
+    (folder / "first.json").write_text(json.dumps({"probability": probability}))
+    return prepared(folder)
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_servers_are_measured_as_trees_and_what_cannot_run_is_left_out_by_name(tmp_path: Path) -> None:
+    folder, said = answered(tmp_path), list[str]()
+    peers = {"ours too": server(), "broken": server("raise SystemExit('no model')")}
+    peers["absent"] = replace(server(), environment="absent")
+    field = over_http.Field(folder, (1, 10), said.append, peers)
+    rows = list(over_http.warm(field, handler(folder), Effort(rounds=2, turn=0.02)))
+    by_name = {row.name: row for row in rows}
+    assert len(rows) == 6
+    measured = by_name["API event of 10 rows / ours too, a request"]
+    assert measured.peer is not None
+    assert measured.peer > 100  # µs: it counts half a million
+    assert by_name["API event of 1 row / absent, not measured"].peer is None
+    assert set(field.out) == {"broken", "absent"}
+    assert "no model" in field.out["broken"]
+    assert any("absent cannot be installed" in line for line in said)
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_servers_are_started_for_their_first_answer_and_ended(tmp_path: Path) -> None:
+    field = over_http.Field(answered(tmp_path), (1,), lambda _: None, {"peer": server()})
+    ours = Command(PYTHON, ["-c", "print(40.0)"], {})
+    seconds, memory = over_http.cold(field, ours, rounds=2)
+    assert seconds.unit == "CPU ms"
+    assert seconds.peer is not None
+    assert seconds.peer > 5
+    assert memory.ours == 40.0
+    assert memory.peer is not None
+    assert 2 < memory.peer < 200
+    assert not psutil.Process().children(recursive=True)
+
+
+@pytest.mark.usefixtures("own_environment")
+def test_a_server_with_another_answer_is_left_out(tmp_path: Path) -> None:
+    field = over_http.Field(answered(tmp_path, 0.5), (1,), lambda _: None, {"peer": server()})
+    assert list(over_http.cold(field, Command(PYTHON, ["-c", "print(40.0)"], {}), rounds=1)) == []
+    assert field.out == {"peer": "answered 0.25, not 0.5"}
+
+
+def test_bodies_are_what_each_peer_takes() -> None:
+    inputs = [
+        {"name": "Air Time", "tensor": "air_time", "element": "float"},
+        {"name": "carrier", "tensor": "carrier", "element": "string"},
+    ]
+    rows = [{"Air Time": 5, "carrier": "UA"}, {"Air Time": 6, "carrier": "AA"}]
+    split = PEERS["mlflow models serve"].body(rows, inputs)["dataframe_split"]
+    assert split == {"columns": ["air_time", "carrier"], "data": [[5, "UA"], [6, "AA"]]}
+    tensors = PEERS["MLServer + scikit-learn"].body(rows, inputs)["inputs"]
+    assert [(one["name"], one["datatype"], one["shape"], one["data"]) for one in tensors] == [
+        ("air_time", "FP32", [2], [5, 6]),
+        ("carrier", "BYTES", [2], ["UA", "AA"]),
+    ]
+    assert (
+        PEERS["MLServer + scikit-learn"].probability({"outputs": [{"shape": [2, 2], "data": [0.9, 0.1, 0, 1]}]}) == 0.1
+    )
+    assert PEERS["BentoML + onnxruntime"].body(rows, inputs) == {
+        "columns": {"Air Time": [5, 6], "carrier": ["UA", "AA"]}
+    }
+    assert {peer.environment for peer in PEERS.values()} <= {path.stem for path in REQUIREMENTS.iterdir()}
+
+
 def test_contenders_are_asked_in_turn(tmp_path: Path) -> None:
     folder = prepared(tmp_path)
     with contenders({"ours": handler(folder), "peer": bare(folder)}) as started:
@@ -87,10 +195,17 @@ def test_contenders_are_asked_in_turn(tmp_path: Path) -> None:
 
 def test_a_model_of_one_month_is_measured_warm_and_cold(tmp_path: Path) -> None:
     (month,) = months(tmp_path / "flights")[:1]
-    prepare(tmp_path, [month], month, (1, 10), lambda _: None)
+    prepare(tmp_path, [month], [month], (1, 10), lambda _: None)
     with contenders({"ours": handler(tmp_path), "peer": bare(tmp_path)}) as started:
         taken = interleaved(started, "10", Effort(rounds=1, turn=0.001))
     assert all(seconds > 0 for rounds in taken.values() for seconds in rounds)
+    with contenders(
+        {name: own(PYTHON, "batch", name, str(tmp_path)) for name in ("perennial", "scikit-learn")}
+    ) as many:
+        taken = interleaved(many, "all", Effort(rounds=1, turn=0.001))
+    assert all(seconds > 0 for rounds in taken.values() for seconds in rounds)
+    telling = replace(cold_command(tmp_path), arguments=[*cold_command(tmp_path).arguments, "memory"])
+    assert 20 < float(once(telling).splitlines()[-1]) < 500
     # each checks that it answers what the pipeline answers
     own_and_peers = {name: cold_peer(PYTHON, name, tmp_path) for name in ("onnxruntime", "scikit-learn")}
     assert {len(rounds) for rounds in cold({"ours": cold_command(tmp_path), **own_and_peers}, 1).values()} == {1}
@@ -141,13 +256,14 @@ def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> N
     assert "no benchmark 'speed'; there are serving, ingest, judge" in capsys.readouterr().err
 
 
-def test_peers_have_the_versions_of_the_lock_where_they_share_a_model() -> None:
-    pinned = dict(
-        line.split("==") for line in (REQUIREMENTS / "mlflow.txt").read_text().splitlines() if not line.startswith("#")
-    )
+@pytest.mark.parametrize("peer", ["mlflow", "mlserver", "bentoml"])
+def test_peers_have_the_versions_of_the_lock_where_they_share_a_model(peer: str) -> None:
+    lines = (REQUIREMENTS / f"{peer}.txt").read_text().splitlines()
+    pinned = dict(line.split("==") for line in lines if not line.startswith("#"))
     locked: dict[str, set[str]] = {}
     for entry in read_lock((ROOT / "requirements.lock").read_text()):
         locked.setdefault(entry.name, set()).add(entry.version)
-    assert "mlflow" not in locked
-    for name in ("scikit-learn", "joblib", "onnx", "onnxruntime", "numpy"):
+    assert peer in pinned
+    assert peer not in locked
+    for name in {"scikit-learn", "joblib", "onnx", "onnxruntime", "numpy", "pandas"} & set(pinned):
         assert pinned[name] in locked[name], name

@@ -69,7 +69,15 @@ def _frame(folder: Path) -> object:
     )
 
 
+def memory() -> float:
+    """Proportional set size of this process in MiB, as Linux counts it."""
+    lines = Path("/proc/self/smaps_rollup").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith("Pss:"))) / 1024
+
+
 if __name__ == "__main__":
     {"perennial": perennial, "onnxruntime": onnxruntime, "scikit-learn": scikit_learn, "mlflow": mlflow}[sys.argv[1]](
         Path(sys.argv[2])
     )
+    if sys.argv[3:] == ["memory"]:
+        sys.stdout.write(f"{memory()}\n")
