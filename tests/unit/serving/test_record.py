@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from perennial.serving import record
@@ -146,3 +146,17 @@ def test_the_digits_of_a_probability_name_its_float32(values: list[float]) -> No
     written = json.loads(Answers("m", 1, signature).answer(Scores([values], [0])).json(0, 1))
     assert [np.float32(value) for value in written["probability"][0]] == [np.float32(value) for value in values]
     assert all(type(value) is float for value in written["probability"][0])
+
+
+@given(st.floats(width=32, allow_nan=False, allow_infinity=False))
+@example(999_999_968.0)
+@example(-123_456_784.0)
+def test_the_digits_of_a_predicted_number_are_json_and_name_its_float32(value: float) -> None:
+    answers = Answers("m", 1, Signature("m", "regression", (), None))
+    reply, row = answers.one(Scores([[value]], None), "ids")
+    written = [
+        outputs(json.loads(reply["body"]))["prediction"][0],
+        json.loads(row.json(0, 1))["prediction"][0],
+        json.loads(answers.answer(Scores([[value]] * 2, None)).json(1, 2))["prediction"][0],
+    ]
+    assert [np.float32(one) for one in written] == [np.float32(value)] * 3

@@ -48,8 +48,9 @@ class Answers:
         self._head = f'{{"model_name":"{model}","model_version":"{version}",'
         self._classes = signature.classes
         self._labels = [dumps(label) for label in signature.classes or ()]
-        # nine digits tell any float32 from its neighbours
-        self._numbers = ",".join(["%#.9g"] * len(signature.classes or (0,)))
+        # nine digits tell any float32 from its neighbours; `#` keeps the point of 1.0, but would end nine whole digits,
+        # which no probability has, in a bare one
+        self._numbers = "%.9g" if self._classes is None else ",".join(["%#.9g"] * len(self._classes))
         self._datatypes = {one["name"]: one["datatype"] for one in signature.metadata_outputs()}
         # with gaps for the number of rows and the data
         self._texts = {name: self._form(name, "%d", "%s") for name in self._datatypes}
