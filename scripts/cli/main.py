@@ -31,6 +31,7 @@ from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
 from scripts.cli.rollback import rollback
 from scripts.cli.shadow import shadow
+from scripts.cli.score import score
 from scripts.cli.status import status
 from scripts.cli.sweep import sweep
 from scripts.cli.tick import tick
@@ -58,6 +59,7 @@ for verb in (
     predict,
     feedback,
     outcomes,
+    score,
     proxy,
     tick,
     sweep,

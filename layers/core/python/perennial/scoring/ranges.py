@@ -16,6 +16,8 @@ from perennial.datasets.rejects import ROW
 
 # A range ends early at this many bytes of rows, so that long texts fit into the memory of whoever scores them.
 RANGE_BYTES = 64 * 1024 * 1024
+# What all executions of a map answer must fit into one state (256 KB), and so must what each says of its range.
+MAX_RANGES = 10_000
 
 
 @dataclass(frozen=True)

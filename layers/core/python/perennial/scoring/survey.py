@@ -22,7 +22,7 @@ from perennial.datasets.rejects import Rejects
 from perennial.datasets.report import Findings, add_lines
 from perennial.datasets.source import Limits, check_columns, checked_kind, open_source
 from perennial.scoring.answers import OWN
-from perennial.scoring.ranges import Range, Ranges
+from perennial.scoring.ranges import MAX_RANGES, Range, Ranges
 from perennial.serving.inputs import MAX_TEXT
 from perennial.serving.signature import Signature
 
@@ -69,6 +69,8 @@ def survey(
         source = open_source(path, name, wanted, limits)
         for batch in checked(source, wanted, findings, rejects):
             ranges.add(*batch.good(schema))
+            if len(ranges.found) > MAX_RANGES:
+                raise Refusal("tooLarge", f"more than {MAX_RANGES:,} ranges of {size:,} rows; split the file")
         ranges.close()
         line_of_first = source.line_of_first
         if ranges.rows == 0:
