@@ -8,7 +8,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.constructs.acknowledge import acknowledge_versions
+from infra.constructs.acknowledge import acknowledge_map, acknowledge_versions
 from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import score
@@ -36,6 +36,7 @@ REASONS = (
 # S3 did not give the list of ranges: 5+10+20 = 35 seconds at most. The list is written before it is named.
 LIST_UNREAD = Patience(errors=("States.ItemReaderFailed",), first=5, times=3, longest=20)
 
+_MAP = "Ranges"
 _PLANNED = ("batch", "plan", "output")
 _ANSWERS = (
     "status",
@@ -69,8 +70,10 @@ class ScoreWorkflow(Construct):
         scored = self._map(shared).next(commit)
         planned = sfn.Condition.string_equals("$.planned.status", "planned")
         definition = opened.next(sfn.Choice(self, "Planned").when(planned, scored).otherwise(done))
-        lists = shared.memory.data.arn_for_objects("staging/*/ranges-*")
-        self.machine = Workflow(self, workflow="score", shared=shared, definition=definition, lists=lists)
+        self.machine = Workflow(
+            self, workflow="score", shared=shared, definition=definition, lists="staging/*/ranges-*"
+        )
+        acknowledge_map(self.machine, _MAP)
         acknowledge_versions(self.machine.role, stage.function)
         start_on_objects(
             self,
@@ -94,13 +97,13 @@ class ScoreWorkflow(Construct):
         """
         ranges = sfn.DistributedMap(
             self,
-            "Ranges",
+            _MAP,
             item_reader=sfn.S3JsonItemReader(bucket=shared.memory.data, key=path("planned.ranges")),
             item_selector=self._planned() | {"range": sfn.JsonPath.string_at("$$.Map.Item.Value")},
             max_concurrency=shared.environment.score.concurrency,
             tolerated_failure_percentage=0,  # CDK leaves it out: it is what AWS takes without it
             map_execution_type=sfn.StateMachineType.STANDARD,
-            label="Ranges",
+            label=_MAP,
             result_path=sfn.JsonPath.DISCARD,
         )
         request = {name: path(name) for name in (*_PLANNED, "range", "as_of")}

@@ -26,6 +26,8 @@ REASONS = {
     ("*", "xray:GetSamplingTargets"): "traces are not imitated",
     ("*", "xray:PutTraceSegments"): "traces are not imitated",
     ("ScoreRole", "s3:GetObjectTagging"): "S3's guide asks for it beside the right on the version that is copied",
+    ("ScoreRole", "s3:GetObjectVersionTagging"): "only a refused file with tags needs it",
+    ("ScoreRole", "s3:PutObjectTagging"): "only a refused file with tags needs it",
     ("ScoreWorkflowRole", "states:DescribeExecution"): "executions of a map are not executions of their own locally",
     ("ScoreWorkflowRole", "states:StopExecution"): "executions of a map are not executions of their own locally",
     ("ScoreWorkflowRole", "states:RedriveExecution"): "nothing is redriven locally",
