@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from perennial.catalog.load import load_catalog
-from perennial.events import ScoreInput, ScoreOutput
 from perennial.governance.ledger import Ledger
 from perennial.scoring.commit import Stores, commit
+from perennial.scoring.events import ScoreInput, ScoreOutput
 from perennial.scoring.part import score_range
 from perennial.scoring.plan import plan
 from perennial.settings import ScoreSettings

@@ -19,9 +19,9 @@ import pytest
 from functions.register.handler import lambda_handler as register
 from functions.score.handler import lambda_handler
 from perennial.errors import BundleInvalid, ModelUnknown, NothingServes, PlanLost, ScoringFailed
-from perennial.events import ScoreInput
 from perennial.registry import Registry
 from perennial.registry.models import Carrier
+from perennial.scoring.events import ScoreInput
 from perennial.scoring.part import open_predictor
 from tests.functions.conftest import EVENTS, World
 from tests.runs import leave

@@ -22,8 +22,6 @@ ROLLOUT_PROMOTED = "Rollout Promoted"
 ROLLOUT_ROLLED_BACK = "Rollout Rolled Back"
 RETRAIN_DECLINED = "Retrain Declined"
 APPROVAL_REQUESTED = "Approval Requested"
-BATCH_SCORED = "Batch Scored"
-BATCH_REFUSED = "Batch Refused"
 
 
 class Message(BaseModel):
@@ -146,31 +144,6 @@ class RetrainDeclined(Message):
 
     model: str
     reason: str
-    as_of: datetime
-
-
-class BatchScored(Message):
-    """The rows of a file were scored; `output` is where the answers lie."""
-
-    model: str
-    version: int
-    batch: str
-    key: str
-    output: str
-    rows: int
-    quarantined: int
-    report_key: str | None
-    as_of: datetime
-
-
-class BatchRefused(Message):
-    """A file that was to be scored went to quarantine whole."""
-
-    model: str
-    batch: str
-    key: str
-    reason: str
-    report_key: str
     as_of: datetime
 
 
@@ -315,40 +288,3 @@ class DeployOutput(Message):
     deleted: list[str] = []
     error: str | None = None
     cause: str | None = None
-
-
-# ---- score
-
-
-class ScoreInput(Message):
-    """A file to score (action `plan`, with the `detail` of its S3 event), or what follows from its plan: the `rows` of
-    one range, the `commit` of all. `batch`, `plan` and `output` are as Plan answered.
-
-    `as_of` is the time of the event.
-    """
-
-    action: Literal["plan", "rows", "commit"]
-    as_of: datetime
-    detail: S3Detail | None = None
-    batch: str | None = None
-    plan: str | None = None
-    output: str | None = None
-    range: dict[str, int] | None = None
-
-
-class ScoreOutput(Message):
-    """Where a batch stands. After `plan`, status `planned` means that the JSON array at `ranges` lists what is to be
-    scored; anything else ends the execution. `rows` were scored (of one range, or of all), `quarantined` were not.
-    """
-
-    status: Literal["planned", "scored", "duplicate", "refused", "ignored"]
-    model: str | None = None
-    batch: str | None = None
-    version: int | None = None
-    plan: str | None = None
-    ranges: str | None = None
-    output: str | None = None
-    rows: int = 0
-    quarantined: int = 0
-    report_key: str | None = None
-    reason: str | None = None

@@ -13,9 +13,9 @@ from datetime import datetime
 from typing import Any, Literal
 
 from perennial.errors import PlanLost
-from perennial.events import BATCH_SCORED, BatchScored, ScoreInput, ScoreOutput
 from perennial.governance.ledger import Ledger
 from perennial.scoring.batch import SUCCESS
+from perennial.scoring.events import BATCH_SCORED, BatchScored, ScoreInput, ScoreOutput
 from perennial.scoring.ranges import range_of
 from perennial.storage.bus import Bus
 from perennial.storage.items import Items

@@ -8,12 +8,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from perennial.errors import BundleInvalid, ObjectMissing, PlanLost, ScoringFailed
-from perennial.events import ScoreInput, ScoreOutput
 from perennial.registry import Registry
 from perennial.registry.fetch import fetch
 from perennial.scoring.answers import Told, answers, to_parquet
 from perennial.scoring.batch import SUCCESS
 from perennial.scoring.commit import Stores
+from perennial.scoring.events import ScoreInput, ScoreOutput
 from perennial.scoring.ranges import Range, range_of, read_rows
 from perennial.serving.predictor import Predictor
 from perennial.storage.items import Items

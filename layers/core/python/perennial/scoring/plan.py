@@ -21,11 +21,11 @@ from perennial.datasets.refusal import Refusal
 from perennial.datasets.report import Findings
 from perennial.datasets.source import Limits
 from perennial.errors import ConditionFailed, NothingServes, ObjectMissing
-from perennial.events import BATCH_REFUSED, BatchRefused, ScoreInput, ScoreOutput
 from perennial.registry import ModelVersion, Registry
 from perennial.registry.fetch import fetch
 from perennial.scoring.batch import SUCCESS, Batch, not_scored, parse_batch
 from perennial.scoring.commit import Stores, clean, told
+from perennial.scoring.events import BATCH_REFUSED, BatchRefused, ScoreInput, ScoreOutput
 from perennial.scoring.ranges import range_of
 from perennial.scoring.survey import Survey, survey
 from perennial.serving.signature import Signature, parse_signature
