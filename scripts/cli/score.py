@@ -13,8 +13,8 @@ from rich.progress import track
 
 from perennial.scoring.batch import SUCCESS, Batch, not_scored, parse_batch
 from scripts.cli.deployment import Deployment, EnvironmentName
-from scripts.cli.upload import upload
 from scripts.cli.output import AsJson, Failure, console, errors, print_json
+from scripts.cli.upload import upload
 
 
 def score(

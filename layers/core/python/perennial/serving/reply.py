@@ -49,7 +49,8 @@ class Answers:
         self._classes = signature.classes
         self._labels = [dumps(label) for label in signature.classes or ()]
         # nine digits tell any float32 from its neighbours
-        self._numbers = ",".join(["%#.9g"] * len(signature.classes or (0,)))
+        # (a regression's may have nine before the point, after which %#.9g would write no more: no JSON)
+        self._numbers = "%.8e" if self._classes is None else ",".join(["%#.9g"] * len(self._classes))
         self._datatypes = {one["name"]: one["datatype"] for one in signature.metadata_outputs()}
         # with gaps for the number of rows and the data
         self._texts = {name: self._form(name, "%d", "%s") for name in self._datatypes}
