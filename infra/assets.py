@@ -16,7 +16,13 @@ from infra.lock import ROOT, Layer, Target, requirements
 STAGED = ROOT / "build" / "stage"
 EXCLUDED = ["**/__pycache__", "**/*.pyc", "**/.*"]
 
-IMAGE_SOURCES = ("functions/__init__.py", "functions/train", "functions/evaluate", "layers/core/python")
+IMAGE_SOURCES = (
+    "functions/__init__.py",
+    "functions/train",
+    "functions/evaluate",
+    "functions/score",
+    "layers/core/python",
+)
 TRAINING = Layer("training", groups=("training",))
 
 

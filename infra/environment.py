@@ -85,6 +85,16 @@ class Predict(Strict):
     snap_start: bool = False
 
 
+class Score(Strict):
+    """Rows of a range of a file that is scored, and how many ranges of one file are scored at once.
+
+    With many more than a million rows to a file, take larger ranges: there are to be fewer than 10,000 of them.
+    """
+
+    range_rows: int = Field(ge=1, le=1_000_000)
+    concurrency: int = Field(ge=1, le=1000)
+
+
 class Approval(Strict):
     """Whether a person has to approve a version before it is deployed, and how long it waits for that."""
 
@@ -115,6 +125,7 @@ class Environment(Strict):
     tracing: bool
     train: Train
     predict: Predict
+    score: Score
     approval: Approval
     api: Api
 

@@ -73,7 +73,7 @@ def test_every_stage_has_its_construct_sample_event_and_test(stage: str) -> None
     assert (ROOT / "tests" / "functions" / f"test_{stage}.py").is_file()
 
 
-@pytest.mark.parametrize("stage", ["ingest", "retrain", "train", "evaluate", "register", "approve", "deploy"])
+@pytest.mark.parametrize("stage", ["ingest", "retrain", "train", "evaluate", "register", "approve", "deploy", "score"])
 def test_every_stage_of_a_workflow_is_a_state_of_its_name(stage: str) -> None:
     snapshots = (ROOT / "tests" / "infra" / "snapshots").glob("*.asl.json")
     assert any(f'"{stage.capitalize()}"' in path.read_text() for path in snapshots)

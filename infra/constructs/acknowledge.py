@@ -29,11 +29,20 @@ def acknowledge_versions(role: IConstruct, function: lambda_.IFunction) -> None:
 
 def acknowledge_executions(role: IConstruct, machine: sfn.IStateMachine) -> None:
     """Waiting for an execution takes looking at it and ending it; its name is made as it starts."""
+    acknowledge_wildcard(role, "Executions of this one machine.", _executions(role, machine), "*")
+
+
+def acknowledge_map(machine: sfn.StateMachine, label: str) -> None:
+    """A distributed map looks at, ends and redrives the executions that it makes of its own machine."""
+    for suffix in (":*", f"/{label}:*"):
+        acknowledge_wildcard(machine, "Executions of this machine's own maps.", _executions(machine, machine), suffix)
+
+
+def _executions(construct: IConstruct, machine: sfn.IStateMachine) -> str:
     name = Fn.select(6, Fn.split(":", machine.state_machine_arn))
-    arn = Stack.of(role).format_arn(
-        service="states", resource="execution", resource_name=name, arn_format=ArnFormat.COLON_RESOURCE_NAME
-    )
-    acknowledge_wildcard(role, "Executions of this one machine.", arn, "*")
+    colon = ArnFormat.COLON_RESOURCE_NAME
+    arn = Stack.of(construct).format_arn(service="states", resource="execution", resource_name=name, arn_format=colon)
+    return str(arn)
 
 
 def seen_from(construct: IConstruct, owner: IConstruct, attribute: str) -> Any:

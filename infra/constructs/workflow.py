@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from aws_cdk import Stack
 from aws_cdk import aws_iam as iam
+from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.constructs.acknowledge import acknowledge, acknowledge_wildcard
+from infra.constructs.acknowledge import acknowledge, acknowledge_wildcard, seen_from
 from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.log_group import StageLogGroup
 from infra.constructs.shared import Shared
@@ -16,25 +17,51 @@ from infra.constructs.shared import Shared
 _ON_TASKS = frozenset({"ecs:DescribeTasks", "ecs:StopTask"})
 
 
-class _Role(iam.Role):
-    """A machine's role, which may look at and stop tasks of one cluster only."""
+# What it lets a machine with an ItemReader do to every object of the bucket.
+_ON_LISTS = frozenset({"s3:GetObject"})
 
-    def __init__(self, scope: Construct, *, cluster: str) -> None:
+
+class _Role(iam.Role):
+    """A machine's role, which may look at and stop tasks of one cluster only, and read objects of `bucket` at the
+    pattern `lists` only.
+    """
+
+    def __init__(self, scope: Construct, *, cluster: str, bucket: s3.IBucket, lists: str | None) -> None:
+        self._bucket = bucket
+        self._lists = lists
         self._tasks = Stack.of(scope).format_arn(service="ecs", resource="task", resource_name=f"{cluster}/*")
         super().__init__(scope, "Role", assumed_by=iam.ServicePrincipal("states.amazonaws.com"))
 
     def add_to_principal_policy(self, statement: iam.PolicyStatement) -> iam.AddToPrincipalPolicyResult:
-        """As CDK's, but for statements on tasks: their ARNs are made as they start, within their cluster's."""
+        """As CDK's, but for statements on tasks, whose ARNs are made as they start, within their cluster's, and on
+        objects.
+        """
         if _ON_TASKS.issuperset(statement.actions):
             statement = iam.PolicyStatement(actions=statement.actions, resources=[self._tasks])
             acknowledge_wildcard(self, "Tasks of this one cluster.", self._tasks)
+        if self._lists and _ON_LISTS.issuperset(statement.actions):
+            there = self._bucket.arn_for_objects(self._lists)
+            statement = iam.PolicyStatement(actions=statement.actions, resources=[there])
+            arn = seen_from(self, self._bucket, self._bucket.bucket_arn)
+            acknowledge_wildcard(self, "Lists that executions make as they go.", arn, f"/{self._lists}")
         return super().add_to_principal_policy(statement)
 
 
 class Workflow(sfn.StateMachine):
-    """State machine `perennial-<env>-<workflow>` (standard: exactly once, a year long if need be)."""
+    """State machine `perennial-<env>-<workflow>` (standard: exactly once, a year long if need be).
 
-    def __init__(self, scope: Construct, *, workflow: str, shared: Shared, definition: sfn.IChainable) -> None:
+    `lists` is the pattern of the keys in the data bucket at which its maps read their items.
+    """
+
+    def __init__(
+        self,
+        scope: Construct,
+        *,
+        workflow: str,
+        shared: Shared,
+        definition: sfn.IChainable,
+        lists: str | None = None,
+    ) -> None:
         environment = shared.environment
         # the prefix keeps log delivery out of the account's resource policy, which holds only ten groups or so
         log = StageLogGroup(
@@ -43,7 +70,7 @@ class Workflow(sfn.StateMachine):
             environment=environment,
             log_group_name=f"/aws/vendedlogs/states/{environment.resource(workflow)}",
         )
-        role = _Role(scope, cluster=environment.resource("train"))
+        role = _Role(scope, cluster=environment.resource("train"), bucket=shared.memory.data, lists=lists)
         super().__init__(
             scope,
             "Machine",

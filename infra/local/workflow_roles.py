@@ -60,6 +60,10 @@ class Roles:
             ):
                 raise AccessDenied(f"'{role}' is not authorized to create managed-rule.")
 
+    def may_start(self, role: str, machine: str) -> bool:
+        """Whether a map of a machine with this role may start the executions of its items, which are the machine's."""
+        return self._may(role, "states:StartExecution", machine)
+
     def _may(self, role: str, action: str, resource: str) -> bool:
         return self._authority.may(self._authority.session(role, STATES), Need(action, resource)).allowed
 

@@ -28,7 +28,7 @@ from moto.stepfunctions.parser.models import StepFunctionsParserBackend, stepfun
 from moto.stepfunctions.parser.utils import TMP_THREADS
 from werkzeug import Request, Response
 
-from infra.local import workflow_errors, workflow_replies, workflow_tasks
+from infra.local import workflow_errors, workflow_maps, workflow_replies, workflow_tasks
 from infra.local.context import Cloud, Principal
 from infra.local.iam import principals
 from infra.local.patches import Patches
@@ -60,6 +60,7 @@ class Workflows:
         Timekeeper(cloud.clock, self._stopping).apply(self._patches)
         workflow_tasks.apply(self._patches)
         workflow_errors.apply(self._patches)
+        workflow_maps.apply(self._patches, Roles(cloud).may_start)
         workflow_replies.apply(self._patches, cloud.clock)
         self._everywhere(boto_client.boto_client_for, self.client)
         self._everywhere(quotas.is_within_size_quota, workflow_tasks.within_quota)

@@ -18,11 +18,13 @@ from infra.stages.feedback import Feedback
 from infra.stages.ingest import Ingest
 from infra.stages.register import Register
 from infra.stages.retrain import Retrain
+from infra.stages.score import Score
 from infra.stages.train import Train
 from infra.workflows.ingest import IngestWorkflow
 from infra.workflows.lifecycle import LifecycleWorkflow
 from infra.workflows.promotion import PromotionWorkflow
 from infra.workflows.rollout import RolloutWorkflow
+from infra.workflows.score import ScoreWorkflow
 from perennial.catalog.load import Catalog
 
 
@@ -44,6 +46,7 @@ class LoopStack(Stack):
         self.deploy = Deploy(self, shared)
         self.approve = Approve(self, shared)
         self.feedback = Feedback(self, shared, dead_letters=letters)
+        score = Score(self, shared, image=image)
 
         rollout = RolloutWorkflow(self, shared, stage=self.deploy, dead_letters=letters)
         workflows = {
@@ -62,6 +65,7 @@ class LoopStack(Stack):
             "promotion": PromotionWorkflow(
                 self, shared, registrar=register.function, rollout=rollout.machine, approve=self.approve
             ).machine,
+            "score": ScoreWorkflow(self, shared, stage=score, dead_letters=letters).machine,
         }
         for name, machine in workflows.items():
             publish(self, environment, f"{name}-workflow", machine.state_machine_arn)

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from aws_cdk import aws_events as events
-from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_versions
-from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
 from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import ingest
+from infra.workflows.arrivals import start_on_objects
 from infra.workflows.failures import catch, refused
 from infra.workflows.steps import call, path
 from perennial.errors import AccessRefused, CatalogInvalid, ObjectMissing, StagingLost, StorageUnavailable
@@ -35,31 +32,12 @@ class IngestWorkflow(Construct):
         catch(definition, refused(self, "Refused"), *REASONS)
         self.machine = Workflow(self, workflow="ingest", shared=shared, definition=sfn.Chain.start(definition))
         acknowledge_versions(self.machine.role, stage.function)
-        self._start_on_objects(shared, dead_letters)
-
-    def _start_on_objects(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
-        pattern = events.EventPattern(
-            source=["aws.s3"],
-            detail_type=["Object Created"],
-            detail={
-                "bucket": {"name": [shared.memory.data.bucket_name]},
-                "object": {"key": [{"prefix": "raw/"}]},
-            },
-        )
-        starter = iam.Role(self, "StartRole", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
-        events.Rule(
+        start_on_objects(
             self,
-            "Objects",
-            rule_name=shared.environment.resource("ingest"),
-            description="A dropped object starts its ingestion",
-            event_pattern=pattern,
-            targets=[
-                targets.SfnStateMachine(
-                    self.machine,
-                    role=starter,
-                    dead_letter_queue=dead_letters,
-                    retry_attempts=EVENT_RETRIES,
-                    max_event_age=EVENT_AGE,
-                )
-            ],
+            shared,
+            workflow="ingest",
+            machine=self.machine,
+            key={"prefix": "raw/"},
+            says="A dropped object starts its ingestion",
+            dead_letters=dead_letters,
         )

@@ -30,6 +30,7 @@ from scripts.cli.promote import promote
 from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
 from scripts.cli.rollback import rollback
+from scripts.cli.score import score
 from scripts.cli.shadow import shadow
 from scripts.cli.status import status
 from scripts.cli.sweep import sweep
@@ -58,6 +59,7 @@ for verb in (
     predict,
     feedback,
     outcomes,
+    score,
     proxy,
     tick,
     sweep,

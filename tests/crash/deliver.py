@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from perennial.catalog.load import load_catalog
 from perennial.errors import PerennialError
+from perennial.scoring.part import open_predictor
 from tests.crash import Crash, Death
 from tests.crash.calls import When, heard_by
 
@@ -21,6 +22,7 @@ PATIENCE_S = 60.0
 def new_process() -> None:
     """Forget what a process keeps from one message to the next."""
     load_catalog.cache_clear()
+    open_predictor.cache_clear()
 
 
 class Deliver(Protocol):

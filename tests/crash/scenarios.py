@@ -17,6 +17,7 @@ from functions.feedback.handler import lambda_handler as feedback_handler
 from functions.ingest.handler import lambda_handler as ingest_handler
 from functions.register.handler import lambda_handler as register_handler
 from functions.retrain.handler import lambda_handler as retrain_handler
+from functions.score.handler import lambda_handler as score_handler
 from functions.train.handler import main as train_handler
 from perennial.errors import Retriable
 from perennial.events import DATASET_VERSION_ACCEPTED
@@ -26,6 +27,7 @@ from tests.callers import Callers, with_steps
 from tests.crash.calls import unheard
 from tests.crash.deliver import Deliver, Handler, new_process, plain
 from tests.crash.snapshot import Snapshot, snapshot
+from tests.functions import test_score as score
 from tests.functions import trips
 from tests.functions.conftest import World, world_in
 from tests.lambda_api import LambdaApi
@@ -95,7 +97,7 @@ def _called(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Handler
     return call
 
 
-INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE, FEEDBACK = (
+INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE, FEEDBACK, SCORE = (
     _called(handler)
     for handler in (
         ingest_handler,
@@ -105,6 +107,7 @@ INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE, FEEDBACK = (
         deploy_handler,
         approve_handler,
         feedback_handler,
+        score_handler,
     )
 )
 # a person asks again where the answer was lost
@@ -415,6 +418,37 @@ def _posted(place: Place, deliver: Deliver) -> Any:
     return deliver(_say, request | {"rawPath": path, "body": json.dumps({"outcomes": said})})
 
 
+# ---- score
+
+TO_SCORE = b"flight,distance,hour,night,carrier\n" + b"".join(
+    f"f{row},{row}.5,{row},true,UA\n".encode() for row in range(7)
+)
+
+
+def _one_serves(place: Place) -> None:
+    contract, spec = score.CONTRACT, score.SPEC
+    place.world.deploy_catalog(None, {"contracts/flights.yaml": contract, f"models/{MODEL}.yaml": spec})
+    score.serve(place.world, "r1")
+
+
+def _score(body: bytes) -> Callable[[Place, Deliver], list[Any]]:
+    """The workflow `score` of a file in ranges of three rows."""
+
+    def when(place: Place, deliver: Deliver) -> list[Any]:
+        with unheard():
+            message = {"action": "plan", **place.world.drop(f"score/{MODEL}/in/f.csv", body)}
+        planned = deliver(SCORE, message)
+        if planned["status"] != "planned":
+            return [planned]
+        with unheard():
+            ranges = place.world.data.get_json(planned["ranges"])
+        about = {name: planned[name] for name in ("batch", "plan", "output")} | {"as_of": AT}
+        scored = [deliver(SCORE, {"action": "rows", "range": one, **about}) for one in ranges]
+        return [planned, *scored, deliver(SCORE, {"action": "commit", **about})]
+
+    return when
+
+
 # ---- the ledger
 
 
@@ -477,5 +511,7 @@ SCENARIOS: dict[str, Scenario] = {
     "feedback: a refused file": _dropped(TRIPS, b"who,what\n1,2\n"),
     "feedback: no model": _dropped("nobody"),
     "feedback: a request": Scenario(lambda place: trips.deploy(place.world), _posted),
+    "score": Scenario(_one_serves, _score(TO_SCORE.replace(b"f5,5.5", b"f5,far"))),
+    "score: refused": Scenario(_one_serves, _score(b"flight,distance\n1,2\n")),
     "loop": Scenario(_with_trips, _loop),
 }

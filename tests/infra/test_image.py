@@ -124,7 +124,13 @@ def ready(tmp_path_factory: pytest.TempPathFactory) -> App:
 
 def images(app: App) -> set[str]:
     task = app.one("AWS::ECS::TaskDefinition").props["ContainerDefinitions"][0]["Image"]
-    return {text(task), text(app.one("AWS::Lambda::Function", PackageType="Image").props["Code"]["ImageUri"])}
+    return {text(task), *(text(props["Code"]["ImageUri"]) for props in image_functions(app).values())}
+
+
+def image_functions(app: App) -> dict[str, dict[str, Any]]:
+    """Properties of the functions that run the image, by name."""
+    found = [one.props for one in app.of("AWS::Lambda::Function") if one.props.get("PackageType") == "Image"]
+    return {props["FunctionName"]: props for props in found}
 
 
 def docker_assets(app: App) -> list[str]:
@@ -140,8 +146,10 @@ def test_a_ready_image_takes_the_place_of_the_build_and_of_nothing_else(app: App
     assert built.keys() == given.keys()
     differing = {one.type for key, one in given.items() if one.props != built[key].props}
     assert differing == {"AWS::Lambda::Function", "AWS::ECS::TaskDefinition", "AWS::IAM::Policy"}
-    function, former = (each.one("AWS::Lambda::Function", PackageType="Image").props for each in (ready, app))
-    assert function["ImageConfig"] == former["ImageConfig"]
+    given_functions, built_functions = image_functions(ready), image_functions(app)
+    assert set(given_functions) == {"perennial-dev-evaluate", "perennial-dev-score"}
+    for name, props in given_functions.items():
+        assert props["ImageConfig"] == built_functions[name]["ImageConfig"]
 
 
 def test_the_task_may_pull_from_that_repository_alone(ready: App) -> None:

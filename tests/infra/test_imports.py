@@ -80,7 +80,7 @@ def test_a_light_stage_imports_only_from_its_layers(stage: str) -> None:
     assert needed - provided(*(LAYERS[name] for name in LAYERS_OF[stage] - {"core"})) <= RUNTIME
 
 
-@pytest.mark.parametrize("stage", ["train", "evaluate"])
+@pytest.mark.parametrize("stage", ["train", "evaluate", "score"])
 def test_a_heavy_stage_imports_only_from_the_image(stage: str) -> None:
     needed = third_party(ROOT / "functions" / stage / "handler.py")
     assert "sklearn" in needed or "onnxruntime" in needed

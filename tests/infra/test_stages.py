@@ -20,6 +20,7 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "approve": settings.ApproveSettings,
     "feedback": settings.FeedbackSettings,
     "models": settings.ModelsSettings,
+    "score": settings.ScoreSettings,
 }
 LAYERS = {
     "ingest": {"core", "base", "data"},
@@ -102,14 +103,15 @@ def test_the_core_layer_is_the_library_and_the_predict_layer_its_handler(app: Ap
     assert not (predict / "bootstrap").exists()
 
 
-def test_train_and_evaluate_run_the_same_image_with_different_commands(app: App) -> None:
+@pytest.mark.parametrize("stage", ["evaluate", "score"])
+def test_heavy_stages_run_the_image_of_the_training_with_other_commands(app: App, stage: str) -> None:
     container = app.one("AWS::ECS::TaskDefinition").props["ContainerDefinitions"][0]
-    evaluate = function(app, "evaluate").props
-    assert container["Image"] == evaluate["Code"]["ImageUri"]
+    props = function(app, stage).props
+    assert container["Image"] == props["Code"]["ImageUri"]
     assert container["Command"] == ["python", "-m", "functions.train.handler"]
-    assert evaluate["ImageConfig"] == {
+    assert props["ImageConfig"] == {
         "EntryPoint": ["python", "-m", "awslambdaric"],
-        "Command": ["functions.evaluate.handler.lambda_handler"],
+        "Command": [f"functions.{stage}.handler.lambda_handler"],
     }
 
 
@@ -214,4 +216,5 @@ def test_clients_find_everything_in_parameters(app: App) -> None:
         *("data-bucket", "ledger-bucket", "registry-table", "triggers-table", "bus", "alerts-topic", "catalog"),
         "api-url",
         *("ingest-workflow", "lifecycle-workflow", "rollout-workflow", "promotion-workflow"),
+        "score-workflow",
     }

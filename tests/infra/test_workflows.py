@@ -15,7 +15,7 @@ from perennial.errors import FUNCTION_ASLEEP, PROCESS_DIED, Retriable, fault_of
 from tests.infra.conftest import MODELS, App, text
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-WORKFLOWS = ("ingest", "lifecycle", "promotion", "rollout")
+WORKFLOWS = ("ingest", "lifecycle", "promotion", "rollout", "score")
 
 
 def definition(app: App, workflow: str) -> dict[str, Any]:

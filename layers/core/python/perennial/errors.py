@@ -137,6 +137,10 @@ class NothingServes(Refused):
     """The model has no champion yet, so there is no version that a file could be scored with."""
 
 
+class PlanLost(Refused):
+    """What a batch was planned to score is no longer in staging, where it is kept for some days."""
+
+
 class ScoringFailed(Refused):
     """The version that was chosen cannot score rows that were checked for it: the model is at fault, not the file."""
 

@@ -112,6 +112,14 @@ class DeploySettings(CatalogSettings, LedgerSettings):
     kept_versions: int
 
 
+class ScoreSettings(CatalogSettings, LedgerSettings):
+    """Stage score; a file is scored in ranges of `range_rows` rows."""
+
+    data_bucket: str
+    bus: str
+    range_rows: int
+
+
 class ModelsSettings(CatalogSettings):
     """Stage models."""
 

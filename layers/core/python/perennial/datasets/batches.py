@@ -13,7 +13,7 @@ RAW = "raw/"
 UNKNOWN = "_unknown"
 _RESERVED = {"report.json", "rows.parquet"}
 # Bytes of a key; https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-keys.html
-_MAX_KEY = 1024
+MAX_KEY = 1024
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Drop:
     def original(self) -> str:
         """Where the object itself goes when it is refused whole: its name, or as much of its end as a key can hold."""
         name = f"original-{self.name}" if self.name in _RESERVED else self.name
-        room = _MAX_KEY - len(self.quarantine)
+        room = MAX_KEY - len(self.quarantine)
         return self.quarantine + name.encode("utf-8", "surrogatepass")[-room:].decode("utf-8", "ignore")
 
     @property

@@ -1,6 +1,6 @@
 """One file into good rows and refused rows: pure of AWS, bounded in memory.
 
-open → for each batch: convert, check, part → duplicates → rules on the whole file → profile, digest, report
+open → for each batch: checked, part → duplicates → rules on the whole file → profile, digest, report
 """
 
 from __future__ import annotations
@@ -10,20 +10,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from perennial.catalog.contract import Contract
-from perennial.datasets.arrays import Mask
-from perennial.datasets.checks import Violation, check, either, offending
-from perennial.datasets.convert import arrow_schema, convert
+from perennial.datasets.checked import Checked, checked
+from perennial.datasets.checks import offending
+from perennial.datasets.convert import arrow_schema
 from perennial.datasets.duplicates import Repeated, RowNumbers, without_duplicates
 from perennial.datasets.parts import Part, Parts
 from perennial.datasets.profile import count_days, profile
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.rejects import Rejects
 from perennial.datasets.report import Findings, add_lines
-from perennial.datasets.source import Limits, RawBatch, Source, open_source
+from perennial.datasets.source import Limits, Source, open_source
 from perennial.datasets.uniqueness import Keys
 
 
@@ -78,66 +77,30 @@ class _Sifter:
         self.numbers = RowNumbers()
         self.days: Counter[int] = Counter()
         self.offending = [0] * len(contract.thresholds)
-        self.last: set[str] = set()
         self.line_of_first: int | None = None
-        self.refused = False
 
     def read(self, source: Source) -> None:
-        """All batches, then what only the end of the file tells."""
-        last_row = 0
-        for batch in source.batches:
-            if len(batch.numbers):
-                last_row = int(batch.numbers[-1])
-                self.batch(batch, source.missing)
-        self.line_of_first = source.line_of_first
-        for stray in source.strays:
-            self.findings.add(stray.row, None, stray.rule, stray.text)
-            self.rejects.add_text(stray.row, stray.text, stray.rule)
-        strays_last = max((stray.row for stray in source.strays), default=0)
-        if source.unterminated_column in self.last and last_row > strays_last:
-            raise Refusal(
-                "truncated",
-                f"the file ends within row {last_row}: its last value has the wrong type and no line end",
-                (str(source.unterminated_column),),
-            )
+        """All batches: their good rows become parts."""
+        try:
+            for batch in checked(source, self.contract, self.findings, self.rejects):
+                self._count(batch)
+                self._accept(*batch.good(self.schema))
+        finally:
+            self.line_of_first = source.line_of_first
 
-    def batch(self, batch: RawBatch, missing: tuple[str, ...]) -> None:
-        """Convert and check one batch; write its good and its bad rows."""
-        typed: list[pa.Array] = []
-        violations: list[Violation] = []
-        for column, raw in zip(self.contract.columns, batch.columns, strict=True):
-            array, mistyped = convert(column, raw, missing)
-            typed.append(array)
-            violations.extend(check(column, array, mistyped))
-            for position, threshold in enumerate(self.contract.thresholds):
-                if threshold.column == column.name:
-                    self.offending[position] += offending(threshold, column, array, mistyped)
-        self.last = {entry.column for entry in violations if entry.rule == "type" and entry.mask[-1]}
-        self._accept(typed, batch.numbers, self._reject(batch, violations))
+    def _count(self, batch: Checked) -> None:
+        """What counts against the contract's thresholds."""
+        types = {column.name: column for column in self.contract.columns}
+        by_name = dict(zip(self.schema.names, batch.converted, strict=True))
+        for position, threshold in enumerate(self.contract.thresholds):
+            self.offending[position] += offending(threshold, types[threshold.column], *by_name[threshold.column])
 
-    def _accept(self, typed: list[pa.Array], numbers: Any, bad: Mask | None) -> None:
-        rows = pa.RecordBatch.from_arrays(typed, schema=self.schema)
-        if bad is not None:
-            rows, numbers = rows.filter(pa.array(~bad)), numbers[~bad]
+    def _accept(self, rows: pa.RecordBatch, numbers: Any) -> None:
         self.numbers.add(numbers)
         self.keys.add(rows)
         self.parts.write(rows)
         if self.contract.event_time:
             count_days(self.days, rows.column(self.contract.event_time))
-
-    def _reject(self, batch: RawBatch, violations: list[Violation]) -> Mask | None:
-        bad: Mask | None = None
-        for violation in violations:
-            bad = either(bad, violation.mask)
-        if bad is None:
-            return None
-        raw = dict(zip(self.schema.names, batch.columns, strict=True))
-        self.findings.add_batch(violations, raw, batch.numbers)
-        places = np.flatnonzero(bad)
-        reasons = _reasons(violations, places)
-        taken = [column.take(pa.array(places)) for column in batch.columns]
-        self.rejects.add(taken, batch.numbers[places], reasons)
-        return bad
 
     def _reject_repeated(self, repeated: Repeated) -> None:
         batch, numbers, keys = repeated
@@ -185,11 +148,3 @@ class _Sifter:
             content_sha256=self.parts.digest.hexdigest(),
             profile=summary,
         )
-
-
-def _reasons(violations: list[Violation], places: Any) -> list[str]:
-    reasons: list[list[str]] = [[] for _ in range(len(places))]
-    for violation in violations:
-        for position in np.flatnonzero(violation.mask[places]).tolist():
-            reasons[position].append(f"{violation.column}: {violation.rule}")
-    return ["; ".join(entry) for entry in reasons]

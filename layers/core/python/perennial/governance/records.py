@@ -28,6 +28,7 @@ Fact = Literal[
     "approved",
     "rejected",
     "approval expired",
+    "scored",
 ]
 FACTS: tuple[str, ...] = get_args(Fact)
 
