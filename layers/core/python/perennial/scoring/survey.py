@@ -23,7 +23,7 @@ from perennial.datasets.report import Findings, add_lines
 from perennial.datasets.source import Limits, check_columns, checked_kind, open_source
 from perennial.scoring.answers import OWN
 from perennial.scoring.ranges import MAX_RANGES, Range, Ranges
-from perennial.serving.inputs import MAX_TEXT
+from perennial.serving.datatypes import MAX_TEXT
 from perennial.serving.signature import Signature
 
 _TYPES: dict[str, Type] = {"FP64": "number", "INT64": "integer", "BOOL": "boolean", "BYTES": "string"}
