@@ -45,7 +45,7 @@ class Feedback(StageFunction):
         read_versions(self.role, memory.data, INBOX)
         write_objects(self.role, memory.data, OUTCOMES, QUARANTINE)
         copy_tags(self.role, memory.data, source=INBOX, target=QUARANTINE)
-        shared.share_ledger(self.role)
+        shared.share_ledger(self.role, "feedback/")
         memory.bus.grant_put_events_to(self.role)
         self._hear_objects(shared, dead_letters)
 

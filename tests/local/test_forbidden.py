@@ -173,6 +173,8 @@ FORBIDDEN: list[tuple[str, str, str, dict[str, Any]]] = [
     ("FeedbackRole", "s3", "get_object", objects("curated/flights/seed.parquet")),
     ("FeedbackRole", "s3", "delete_object", objects("outcomes/flight-delays/x")),
     ("FeedbackRole", "dynamodb", "put_item", put("MODEL#flight-delays")),
+    ("FeedbackRole", "dynamodb", "put_item", put("LEDGER#model/m")),
+    ("FeedbackRole", "s3", "put_object", objects("model/m/00000009.json", "{ledger}", Body=b"{}", IfNoneMatch="*")),
     ("FeedbackRole", "lambda", "invoke", {"FunctionName": PREDICT}),
     # models reads; what serves it asks by version only
     ("ModelsRole", "lambda", "invoke", {"FunctionName": PREDICT}),
