@@ -21,7 +21,7 @@ def rollback(
     env: EnvironmentName = "dev",
     as_json: AsJson = False,
 ) -> None:
-    """Stop the rollout under way; without one, go back to the version that served before."""
+    """Stop the rollout under way; without one, end the experiment, or go back to the version that served before."""
     deployment = Deployment(env)
     name = deployment.catalog.model(model).name
     asked = {"version": version or _meant(deployment, name), "reason": reason}
@@ -42,4 +42,4 @@ def _meant(deployment: Deployment, model: str) -> int:
     champion = deployment.registry.champion(model)
     if champion is None:
         raise Failure(f"no version of {model} serves or is being rolled out")
-    return champion.version
+    return champion.experiment.challenger if champion.experiment else champion.version

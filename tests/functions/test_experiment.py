@@ -17,6 +17,7 @@ from perennial.registry.registration import register
 from perennial.stage import InputInvalid
 from perennial.storage.functions import Function
 from tests.functions.conftest import World
+from tests.functions.test_canary import take_back
 from tests.functions.test_deploy import FUNCTION, event, registered, roll_out
 from tests.lambda_api import FunctionState, LambdaApi
 from tests.runs import ROWS, golden, leave
@@ -139,6 +140,44 @@ def test_an_answer_that_is_split_otherwise_is_no_experiment(
     api.answers = unsplit
     assert start(share=0.9999)["error"] == SmokeFailed.__name__
     assert function.alias == before
+
+
+def test_a_challenger_that_is_taken_back_leaves_the_champion_alone(served: World, function: FunctionState) -> None:
+    alone = function.alias
+    start()
+    assert function.alias != alone
+    status, told = take_back(2, "it looks wrong")
+    assert (status, told["serving"], told["taken_back"]) == (200, 1, 2)
+    champion = Registry(served.registry).champion_entry(MODEL)
+    assert champion is not None
+    assert (champion.version, champion.experiment, champion.lambda_version) == (1, None, alone)
+    assert function.alias == alone
+    assert take_back(2, "it looks wrong")[0] == 200  # asked twice, taken back once
+    assert function.alias == alone
+    assert served.ledger_facts(f"model/{MODEL}")[-1] == "rolled back"
+
+
+def test_the_way_back_from_a_winner_is_no_experiment(served: World, function: FunctionState) -> None:
+    alone = function.alias
+    start()
+    roll_out(2)
+    assert take_back(2)[0] == 200
+    champion = Registry(served.registry).champion_entry(MODEL)
+    assert champion is not None
+    assert (champion.version, champion.experiment, function.alias) == (1, None, alone)
+
+
+def test_an_experiment_whose_champion_served_alone_long_ago_is_ended_by_a_rollout(
+    served: World, function: FunctionState
+) -> None:
+    alone = function.alias
+    start()
+    del function.versions[alone]
+    before = function.alias
+    status, told = take_back(2)
+    assert (status, function.alias) == (409, before)
+    assert "start workflow rollout" in told["error"]
+    assert roll_out(1)["error"] is None
 
 
 REFUSED: list[tuple[dict[str, Any], type[Exception], str]] = [

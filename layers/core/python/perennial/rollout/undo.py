@@ -1,4 +1,4 @@
-"""A person takes a version back: the rollout that is under way, or the version that serves.
+"""A person takes a version back: the rollout that is under way, the version that serves, or an experiment's challenger.
 
 The version to take back is named, so whoever asks twice, or together with somebody else, takes back no more than that.
 The alias is put right first, since callers come first: registry and ledger follow, and a repeated request finishes what
@@ -9,11 +9,12 @@ ends as rolled back.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from perennial.errors import ConditionFailed, PublishPending
+from perennial.errors import ConditionFailed, ModelUnknown, PublishPending
 from perennial.events import ROLLOUT_ROLLED_BACK, RolloutEnded
 from perennial.governance.ledger import Ledger
 from perennial.registry import Carrier, Champion, Registry
@@ -62,8 +63,13 @@ class Undo:
         if holder is not None and turn.stop(self.model, holder, by, reason, at):
             return self._stopped(version, holder, by, reason, at)
         entry = self.registry.champion_entry(self.model)
-        if entry is not None and entry.version == version:
-            entry = self._former(entry, by, reason, at)
+        if entry is not None and entry.experiment is not None and entry.experiment.challenger == version:
+            entry = self._back(entry, entry.version, version, by, reason, at)
+        elif entry is not None and entry.version == version:
+            former = way_back(self.registry.champion_history(self.model))
+            if former is None:
+                raise RequestRefused(f"nothing served before version {version}", 409)
+            entry = self._back(entry, former, version, by, reason, at)
         elif entry is None or not entry.why.startswith(f"{_BACK}{version} "):
             serving = entry.version if entry else None
             raise RequestRefused(f"version {version} neither serves nor is being rolled out; {serving} serves", 409)
@@ -81,7 +87,7 @@ class Undo:
     def _stopped(self, version: int, holder: Holder, by: str, reason: str, at: datetime) -> dict[str, Any]:
         champion = self.registry.champion(self.model)
         if champion is not None and champion.lambda_version is not None:
-            self._point(self._carrier(champion.version).version)
+            self._point(champion.lambda_version)
         serving = champion.version if champion else None
         self._tell(version, serving, f"{version}/{holder.execution}", by, reason, at)
         return {
@@ -92,29 +98,29 @@ class Undo:
             "by": by,
         }
 
-    def _former(self, entry: Champion, by: str, reason: str, at: datetime) -> Champion:
-        """Alias and registry go back to the version that served before."""
-        former = way_back(self.registry.champion_history(self.model))
-        if former is None:
-            raise RequestRefused(f"nothing served before version {entry.version}", 409)
-        found = self._carrier(former)
+    def _back(self, entry: Champion, target: int | None, version: int, by: str, reason: str, at: datetime) -> Champion:
+        """Alias and registry go back to the version `target`, as it served by itself."""
+        found = self._alone(target)
         self._point(found.version)
         carrier = Carrier(
             lambda_version=found.version, code_sha256=found.code_sha256, layers=found.layers, runtime=found.runtime
         )
-        why = f"{_BACK}{entry.version} by {by}: {reason}"
+        why = f"{_BACK}{version} by {by}: {reason}"
         try:
-            return self.registry.set_champion(self.model, former, entry.version, at=at, why=why, carrier=carrier)
+            return self.registry.set_champion(self.model, target, entry.version, at=at, why=why, carrier=carrier)
         except ConditionFailed as error:
             raise PublishPending(f"model {self.model}: what serves was changed at the same moment") from error
 
-    def _carrier(self, version: int) -> Configuration:
-        """The Lambda version that carries a model version still."""
-        known = self.registry.get(self.model, version)
-        if known.lambda_version is None:
-            gone = f"the Lambda version of version {version} is gone: start workflow rollout with that version instead"
-            raise RequestRefused(gone, 409)
-        return self.function.configuration(known.lambda_version)
+    def _alone(self, version: int | None) -> Configuration:
+        """The Lambda version that carries a version still, and nothing beside it: an experiment is not gone back to."""
+        for entry in reversed(self.registry.champion_history(self.model)):
+            if entry.version == version and entry.experiment is None and entry.lambda_version is not None:
+                with suppress(ModelUnknown):
+                    found = self.function.configuration(entry.lambda_version)
+                    if found.code_sha256 == entry.code_sha256:
+                        return found
+        gone = f"the Lambda version of version {version} is gone: start workflow rollout with that version instead"
+        raise RequestRefused(gone, 409)
 
     def _point(self, lambda_version: str) -> None:
         """Point the alias there alone, even if it does: a shift that is under way then comes too late."""
