@@ -1,6 +1,9 @@
-"""The routes of the HTTP API that are the same whatever is served."""
+"""The routes of the HTTP API that are the same whatever is served; perennial.openapi says what they take."""
 
 from __future__ import annotations
+
+# Method and path
+Route = tuple[str, str]
 
 # What the models function answers. A full match with variables goes before a greedy one, so that questions about
 # versions never reach the champion.
@@ -15,5 +18,11 @@ MODELS = (
     ("ANY", "/v2/models/{model}/versions/{version}/{action}"),
 )
 
+# What became of predictions: a full match too, and any method, so that none of them reaches the champion.
+FEEDBACK = (("ANY", "/v2/models/{model}/feedback"),)
+
 # What people decide.
 DECISIONS = (("GET", "/approvals"), ("POST", "/approvals/{model}/{version}"), ("POST", "/promotions"))
+
+# What people take back.
+ROLLBACKS = (("POST", "/rollbacks/{model}"),)

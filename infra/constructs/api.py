@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 
 from aws_cdk import ArnFormat, Stack
 from aws_cdk import aws_apigatewayv2 as apigw
@@ -15,7 +16,7 @@ from constructs import Construct
 from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.log_group import StageLogGroup
 from infra.environment import Environment
-from infra.routes import DECISIONS, MODELS
+from infra.routes import DECISIONS, FEEDBACK, MODELS, ROLLBACKS, Route
 
 # One JSON line per request: who asked for what, what came back, where the time went.
 _ACCESS = {
@@ -62,8 +63,7 @@ class Api(Construct):
         )
         # one permission for all routes: the function is the API's answer to whatever no predict function answers
         answer = integrations.HttpLambdaIntegration("Models", models, scope_permission_to_route=False)
-        for method, path in MODELS:
-            self._route(method, path, answer)
+        self._routes(MODELS, answer)
         # a path that no route has still gets the protocol's error body
         apigw.HttpRoute(self, "Default", http_api=self.api, route_key=apigw.HttpRouteKey.DEFAULT, integration=answer)
         # the source of that route has two parts (<stage>/$default), which the other permission's three do not match
@@ -89,24 +89,23 @@ class Api(Construct):
         alias = lambda_.Function.from_function_attributes(
             self, f"{words}Live", function_arn=live.ref, same_environment=True
         )
-        self._route("ANY", f"/v2/models/{model}/{{proxy+}}", integrations.HttpLambdaIntegration(words, alias))
+        self._routes([("ANY", f"/v2/models/{model}/{{proxy+}}")], integrations.HttpLambdaIntegration(words, alias))
 
     def approve(self, function: lambda_.IFunction) -> None:
         """Send what people decide to `function`, which looks at who they are."""
-        answer = integrations.HttpLambdaIntegration("Approve", function)
-        for method, path in DECISIONS:
-            self._route(method, path, answer)
+        self._routes(DECISIONS, integrations.HttpLambdaIntegration("Approve", function))
 
     def take_back(self, function: lambda_.IFunction) -> None:
         """Send what people take back to `function`."""
-        self._route("POST", "/rollbacks/{model}", integrations.HttpLambdaIntegration("TakeBack", function))
+        self._routes(ROLLBACKS, integrations.HttpLambdaIntegration("TakeBack", function))
 
     def feedback(self, function: lambda_.IFunction) -> None:
-        """Send outcomes to `function`; a full match, so it goes before the greedy routes of the models."""
-        self._route("POST", "/v2/models/{model}/feedback", integrations.HttpLambdaIntegration("Feedback", function))
+        """Send outcomes to `function`."""
+        self._routes(FEEDBACK, integrations.HttpLambdaIntegration("Feedback", function))
 
-    def _route(self, method: str, path: str, integration: apigw.HttpRouteIntegration) -> None:
-        self.api.add_routes(path=path, methods=[apigw.HttpMethod[method]], integration=integration)
+    def _routes(self, routes: Iterable[Route], integration: apigw.HttpRouteIntegration) -> None:
+        for method, path in routes:
+            self.api.add_routes(path=path, methods=[apigw.HttpMethod[method]], integration=integration)
 
     def _stage(self, environment: Environment) -> None:
         log = StageLogGroup(

@@ -14,6 +14,7 @@ from functions.deploy.handler import lambda_handler
 from perennial.catalog.rollout import BESIDES
 from perennial.errors import AliasMoved, RolloutStopped
 from perennial.events import DeployInput
+from perennial.governance.records import object_key
 from perennial.registry import Champion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.undo import way_back
@@ -304,6 +305,21 @@ def test_a_crash_while_taking_back_is_made_good(
             break
     assert take_back(2)[0] == 200
     assert (served.alias, champion(world)) == ("2", 1)
+    assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
+
+
+def test_a_ledger_with_a_hole_is_502_after_callers_are_served_and_the_rest_follows_once_it_is_whole(
+    world: World, served: FunctionState, callers: Callers
+) -> None:
+    assert rolling(world, callers).run()["error"] is None
+    hole = object_key(f"model/{MODEL}", len(records(world)))
+    record = world.ledger.objects.get(hole)
+    world.client("s3").delete_object(Bucket=world.ledger.objects.bucket, Key=hole)
+    status, told = take_back(2)
+    assert (status, told["error"].startswith("LedgerBroken: ")) == (502, True)
+    assert (served.alias, champion(world)) == ("2", 1)
+    world.ledger.objects.put(hole, record)
+    assert take_back(2)[0] == 200
     assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
 
 

@@ -1,4 +1,4 @@
-"""The HTTP API fuzzed by its own OpenAPI document: models, predict and approve behind the gateway's rules.
+"""The HTTP API fuzzed by its own OpenAPI document: all functions that answer it, behind the gateway's rules.
 
 Requests that the document forbids are refused, whatever is asked gets an answer of the documented status, type and
 schema, and nothing is ever a 5xx. `--full` tries thousands.
@@ -17,20 +17,23 @@ from typing import Any
 import pytest
 import schemathesis
 from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from schemathesis import GenerationMode
 from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from functions.approve.handler import lambda_handler as approve
+from functions.deploy.handler import lambda_handler as deploy
+from functions.feedback.handler import lambda_handler as feedback
 from functions.models.handler import lambda_handler as models
 from infra.local import http_payload
 from infra.local.context import Principal
 from infra.local.http_routes import select
 from infra.local.sigv4 import HttpRequest
-from infra.routes import DECISIONS, MODELS
+from infra.routes import DECISIONS, FEEDBACK, MODELS, ROLLBACKS
 from perennial.openapi import document
 from perennial.openapi.operations import OPERATIONS
-from perennial.registry import Carrier, Registry
+from perennial.registry import Carrier
 from perennial.serving.bundle import manifest, zip_bundle
 from perennial.serving.service import open_service
 from perennial.storage.functions import Function
@@ -38,6 +41,7 @@ from tests.aws import fresh_account
 from tests.functions.conftest import world_in
 from tests.functions.test_approve import ASKED, BOB, Office
 from tests.lambda_api import LambdaApi
+from tests.routes import greedy
 from tests.unit.serving.bundles import MODEL, shipped_files
 from tests.unit.serving.requests import RELAXED
 
@@ -46,10 +50,15 @@ pytestmark = pytest.mark.timeout(1200)
 FUNCTION = f"perennial-dev-predict-{MODEL}"
 KEYS = {
     **{f"{method} {path}": models for method, path in MODELS},
+    **{f"{method} {path}": feedback for method, path in FEEDBACK},
     **{f"{method} {path}": approve for method, path in DECISIONS},
+    **{f"{method} {path}": deploy for method, path in ROLLBACKS},
     "$default": models,
 }
-GREEDY = f"ANY /v2/models/{MODEL}/{{proxy+}}"
+GREEDY = greedy(MODEL)
+DEPLOYED = datetime(2013, 4, 1, tzinfo=UTC)
+# As the contract allows them
+MINUTES = st.lists(st.integers(-180, 2880), min_size=1, max_size=5)
 Environ = dict[str, Any]
 Start = Callable[[str, list[tuple[str, str]]], Any]
 
@@ -104,8 +113,9 @@ def gateway(environ: Environ, start: Start) -> Iterable[bytes]:
 
 @pytest.fixture(scope="module")
 def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
-    """Version 1 waits for a person; version 2 serves."""
+    """Version 1 waits for a person; version 2 served before version 3, which is the same and serves."""
     files = shipped_files()
+    code = zip_bundle({**files, "manifest.json": manifest(MODEL, 2, files)})
     with (
         fresh_account() as account,
         world_in(account) as world,
@@ -116,19 +126,31 @@ def office(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Office]:
         with office.listening():
             office.register()
             office.ask()
-            claimed = office.registry.claim(MODEL, "run-2", datetime(2013, 4, 1, tzinfo=UTC))
-            office.registry.complete(claimed.model_copy(update={"state": "registered", "sha256": "2" * 64}))
             function = api.create(FUNCTION)
-            function.versions["7"] = zip_bundle({**files, "manifest.json": manifest(MODEL, 2, files)})
-            function.alias = "7"
-            carrier = Carrier(lambda_version="7", code_sha256="digest")
-            Registry(world.registry).set_champion(MODEL, 2, None, at=claimed.at, why="test", carrier=carrier)
+            for version in (2, 3):
+                claimed = office.registry.claim(MODEL, f"run-{version}", DEPLOYED)
+                office.registry.complete(
+                    claimed.model_copy(update={"state": "registered", "sha256": f"{version}" * 64})
+                )
+                function.versions[f"{version}"] = code
+                promote(office, version)
             yield office
+
+
+def promote(office: Office, version: int) -> None:
+    """Let a version serve, carried by the Lambda version of the same number."""
+    function = Function(FUNCTION)
+    function.move_alias("live", f"{version}", function.alias("live").revision)
+    found = function.configuration(f"{version}")
+    carrier = Carrier(lambda_version=found.version, code_sha256=found.code_sha256)
+    former = office.registry.champion(MODEL)
+    before = None if former is None else former.version
+    office.registry.set_champion(MODEL, version, before, at=DEPLOYED, why="test", carrier=carrier)
 
 
 @pytest.fixture(scope="module")
 def api(office: Office) -> Any:
-    """The document as it is served, but for the versions, of which there are two, and for who signs: everybody does.
+    """The document as it is served, but for the versions, of which there are three, and for who signs: everybody does.
 
     What the gateway makes of unsigned requests is tried by the local cloud's own tests.
     """
@@ -137,7 +159,8 @@ def api(office: Office) -> Any:
     for operation in (one for item in raw["paths"].values() for one in item.values()):
         for parameter in operation.get("parameters", []):
             if parameter["name"] == "version":
-                parameter["schema"] = {"enum": ["1", "2", "3"]}
+                parameter["schema"] = {"enum": ["1", "2", "3", "4"]}
+    raw["components"]["schemas"]["Rollback"]["properties"]["version"]["maximum"] = 4
     schema = schemathesis.openapi.from_dict(raw)
     schema.app = gateway
     return schema
@@ -196,6 +219,48 @@ def test_tensors_of_one_length_that_the_document_allows_are_answered(api: Any, r
     answers()
     assert set(answered) == {200}
     assert answered[200] >= 20
+
+
+def test_outcomes_that_the_document_allows_are_recorded(api: Any, request: pytest.FixtureRequest) -> None:
+    answered = Counter[tuple[int, bool]]()
+
+    @tried(request, 60)
+    @given(case=api["/v2/models/{model}/feedback"]["POST"].as_strategy(), minutes=MINUTES)
+    def answers(case: Any, minutes: list[int]) -> None:
+        # the shipped model knows minutes of a flight, neither entities nor amounts
+        said = [one["prediction_id"] for one in case.body["outcomes"] if "prediction_id" in one][: len(minutes)]
+        if not said:
+            return
+        outcomes = [{"prediction_id": one, "outcome": outcome} for one, outcome in zip(said, minutes, strict=False)]
+        case.body = {"outcomes": outcomes}
+        reply = case.call_and_validate()
+        told = reply.json()
+        assert told["accepted"] + told["duplicates"] == len(outcomes)
+        answered[reply.status_code, told["accepted"] > 0] += 1
+
+    answers()
+    assert {status for status, _ in answered} == {200}
+    assert answered[200, True] >= 20
+
+
+def test_a_version_that_serves_is_taken_back_for_whatever_reason(
+    api: Any, request: pytest.FixtureRequest, office: Office
+) -> None:
+    answered = Counter[int]()
+
+    @tried(request, 8)
+    @given(case=api["/rollbacks/{model}"]["POST"].as_strategy())
+    def answers(case: Any) -> None:
+        if not case.body["reason"].strip():
+            return
+        promote(office, 3)
+        case.body |= {"version": 3}
+        reply = case.call_and_validate()
+        assert (reply.json()["serving"], reply.json()["taken_back"]) == (2, 3)
+        answered[reply.status_code] += 1
+
+    answers()
+    assert set(answered) == {200}
 
 
 def mended(body: dict[str, Any], inputs: list[dict[str, str]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import pytest
 from infra.lock import ROOT
 from perennial import settings
 from tests.infra.conftest import MODELS, App, Resource, text
+from tests.routes import answering, greedy
 
 SETTINGS: dict[str, type[settings.Settings]] = {
     "ingest": settings.IngestSettings,
@@ -197,11 +198,19 @@ def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) ->
         "POST /approvals/{model}/{version}",
         "POST /promotions",
         "POST /rollbacks/{model}",
-        "POST /v2/models/{model}/feedback",
+        "ANY /v2/models/{model}/feedback",
         "$default",
-        *(f"ANY /v2/models/{model}/{{proxy+}}" for model in MODELS),
+        *map(greedy, MODELS),
     }
     assert {route.props["AuthorizationType"] for route in routes} == {"AWS_IAM"}
+
+
+def test_every_route_of_the_api_is_in_its_document_and_back(app: App) -> None:
+    keys = {route.props["RouteKey"] for route in app.of("AWS::ApiGatewayV2::Route")} - {"$default"}
+    chosen = {model: answering(keys, model) for model in MODELS}
+    assert {key for found in chosen.values() for key in found.values()} == keys
+    for model, found in chosen.items():
+        assert {one for one, key in found.items() if key == greedy(model)} == {"infer", "modelReady"}
 
 
 def test_a_schedule_asks_the_governor_with_the_time_it_was_due(app: App) -> None:

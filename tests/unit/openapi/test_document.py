@@ -8,19 +8,22 @@ from typing import Any
 
 import jsonschema
 import pytest
+from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
+from pydantic import ValidationError
 
-from infra.local.http_routes import select
-from infra.routes import DECISIONS, MODELS
+from infra.routes import DECISIONS, FEEDBACK, MODELS, ROLLBACKS
 from perennial.openapi import allowed, describe, document
-from perennial.openapi.operations import OPERATIONS
+from perennial.rollout.requests import Rollback
+from perennial.serving.errors import RequestRefused
 from perennial.serving.signature import parse_signature
 from scripts.openapi import PATH, text
+from tests.routes import answering, greedy
+from tests.unit.outcomes import test_entries as feedback
 from tests.unit.serving.bundles import MODEL, bundle_files, signature
 from tests.unit.serving.requests import Server, request
 
-ROUTES = [f"{method} {path}" for method, path in (*MODELS, *DECISIONS)]
-GREEDY = f"ANY /v2/models/{MODEL}/{{proxy+}}"
+ROUTES = [f"{method} {path}" for method, path in (*MODELS, *FEEDBACK, *DECISIONS, *ROLLBACKS)]
 
 
 def served(**changes: Any) -> dict[str, Any]:
@@ -48,20 +51,14 @@ def test_the_published_document_is_the_one_of_this_version() -> None:
 
 
 def test_every_operation_has_a_route_and_every_route_an_operation() -> None:
-    chosen = {}
-    for operation in OPERATIONS:
-        path = operation.path.replace("{model}", MODEL).replace("{version}", "3")
-        match = select([*ROUTES, GREEDY, "$default"], operation.method, path)
-        assert match is not None
-        chosen[operation.id] = match.key
-    assert "$default" not in chosen.values()
-    assert {chosen["infer"], chosen["modelReady"]} == {GREEDY}
-    assert set(chosen.values()) == {*ROUTES, GREEDY}
+    chosen = answering([*ROUTES, greedy(MODEL)], MODEL)
+    assert set(chosen.values()) == {*ROUTES, greedy(MODEL)}
+    assert {one for one, key in chosen.items() if key == greedy(MODEL)} == {"infer", "modelReady"}
 
 
 def test_what_a_path_takes() -> None:
     assert allowed("/approvals") == ["GET"]
-    assert allowed("/approvals/x/1") == ["POST"]
+    assert allowed("/approvals/x/1") == allowed("/rollbacks/x") == allowed("/v2/models/x/feedback") == ["POST"]
     assert allowed("/approvals//1") == allowed("/v2/nothing") == []
 
 
@@ -99,3 +96,70 @@ def test_a_models_reply_is_of_its_schema(tmp_path: Path, task: str) -> None:
     check.validate(reply)
     reply["outputs"][0]["data"] = ["neither"]
     assert list(check.iter_errors(reply))
+
+
+SAID = validator(document(), "Feedback")
+ROLLBACK = validator(document(), "Rollback")
+
+
+@pytest.mark.parametrize(
+    "outcomes",
+    [
+        [feedback.by_id(0, 3.5), feedback.by_id(1, "3.5", amount="-7", at=None)],
+        [feedback.by_id(0, 3, amount=None, at="2013-04-01 10:00")],
+        [feedback.by_entity(), feedback.by_id(0), feedback.by_entity(3, "7", at="2013-04-01T10:00:00+02:00")],
+    ],
+)
+def test_outcomes_that_are_read_are_of_the_schema(outcomes: list[Any]) -> None:
+    assert len(feedback.read({"outcomes": outcomes})) == len(outcomes)
+    SAID.validate({"outcomes": outcomes})
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"outcomes": []},
+        {"outcomes": [feedback.by_id()], "model": "days"},
+        *(
+            {"outcomes": [feedback.by_id(), wrong]}
+            for wrong in (
+                3,
+                {"outcome": 3.5},
+                feedback.by_id(0, None),
+                feedback.by_id(0, [3]),
+                feedback.by_id(amount=True),
+                feedback.by_id(at=3),
+                feedback.by_id(event_time="2013-03-31T10:00:00Z"),
+                feedback.by_id() | feedback.by_entity(),
+                feedback.by_id() | {"prediction_id": "7"},
+                feedback.by_entity("Ada", None),
+                feedback.by_entity(customer={"name": "Ada"}),
+                feedback.by_entity() | {"entity": {}},
+                feedback.by_entity() | {"event_time": None},
+                feedback.by_entity() | {"customer": "Ada"},
+            )
+        ),
+    ],
+)
+def test_outcomes_that_are_not_of_the_schema_are_refused(body: Any) -> None:
+    assert list(SAID.iter_errors(body))
+    assert feedback.refusal(body).status == 400
+
+
+@given(feedback.bodies)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_whatever_outcomes_are_read_are_of_the_schema(body: dict[str, Any]) -> None:
+    try:
+        feedback.read(body)
+    except RequestRefused:
+        return
+    SAID.validate(body)
+
+
+def test_a_rollback_names_a_version_and_says_why() -> None:
+    ROLLBACK.validate({"version": 3, "reason": "late"})
+    for wrong in ({"version": 3}, {"reason": "late"}, {"version": 0, "reason": "late"}, {"version": 3, "reason": ""}):
+        assert list(ROLLBACK.iter_errors(wrong)), wrong
+        with pytest.raises(ValidationError):
+            Rollback.model_validate(wrong)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from perennial.catalog.contract import parse_contract
 from perennial.catalog.model import parse_model
 from perennial.outcomes import Outcome
-from perennial.outcomes.entries import MAX_ENTRIES, read_entries
+from perennial.outcomes.entries import read_entries
+from perennial.outcomes.limits import MAX_ENTRIES
 from perennial.serving.errors import RequestRefused
 from perennial.serving.strict_json import parse
 from tests.unit.outcomes.catalog import CONTRACT, DAYS, KEPT
@@ -69,6 +70,10 @@ REFUSED: list[tuple[Any, str]] = [
     ({"outcomes": [by_entity() | {"event_time": None}]}, "outcomes[0].event_time: required"),
     ({"outcomes": [by_entity("Ada", "seven")]}, "outcomes[0].shop: type (seven)"),
     ({"outcomes": [by_entity("Ada", None)]}, "outcomes[0].shop: required"),
+    (
+        {"outcomes": [by_entity(customer="Ada") | {"customer": "Bob"}]},
+        "'customer' stands both in the entity and beside",
+    ),
     ({"outcomes": [by_entity(customer={"name": "Ada"})]}, "outcomes[0]: json (customer: an object or array"),
     ({"outcomes": [by_id(0, "\ud800")]}, "half of a surrogate pair"),
     ('{"outcomes": [{"prediction_id": "x", "outcome": NaN}]}', "NaN is not JSON"),
@@ -99,6 +104,8 @@ def test_what_the_spec_does_not_name_is_refused() -> None:
     told = "model 'kept' names no entity in its spec: outcomes need the prediction_id they are about"
     assert told in str(refusal({"outcomes": [by_id(0, True), by_entity(outcome=True)]}, "kept"))
     assert "outcomes[1]" in str(refusal({"outcomes": [by_id(0, True), by_entity(outcome=True)]}, "kept"))
+    smuggled = {"entity": {"prediction_id": f"{IDS}-0"}, "outcome": True}
+    assert told in str(refusal({"outcomes": [smuggled]}, "kept"))
     assert "model 'kept' names no amount_unit" in str(refusal({"outcomes": [by_id(0, True, amount=3)]}, "kept"))
 
 
@@ -121,13 +128,17 @@ members = ["prediction_id", "entity", "event_time", "outcome", "amount", "at"]
 entry = st.dictionaries(st.sampled_from(members) | st.text(max_size=5), anything, max_size=6)
 
 
-@given(st.lists(entry | st.builds(by_id, st.integers(0, 9), anything), min_size=1, max_size=4))
+said = st.lists(entry | st.builds(by_id, st.integers(0, 9), anything), min_size=1, max_size=4)
+bodies = st.fixed_dictionaries({"outcomes": said})
+
+
+@given(bodies)
 @settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow], deadline=None)
-def test_whatever_is_said_is_an_outcome_or_refused(entries: list[Any]) -> None:
+def test_whatever_is_said_is_an_outcome_or_refused(body: dict[str, Any]) -> None:
     try:
-        outcomes = read({"outcomes": entries})
+        outcomes = read(body)
     except RequestRefused as refused:
         assert 400 <= refused.status < 500
     else:
-        assert len(outcomes) == len(entries)
+        assert len(outcomes) == len(body["outcomes"])
         assert all(isinstance(one.outcome, float) and one.outcome >= 0 for one in outcomes)

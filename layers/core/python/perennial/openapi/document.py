@@ -16,7 +16,7 @@ from perennial.openapi.schemas import Schema, fixed, inference_request, inferenc
 
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
-_ABOUT = """Predictions by the Open Inference Protocol v2, and what people decide about model versions.
+_ABOUT = """Predictions by the Open Inference Protocol v2, what became of them, and what people decide of versions.
 
 Every request is signed (AWS Signature Version 4, service `execute-api`). What a caller did wrong is a 4xx with
 `{"error": "…"}`; 503 says to try again. `message` in place of `error` comes from API Gateway itself."""
@@ -95,7 +95,7 @@ def _described(operation: Operation, known: Mapping[str, Schema], *, infers: boo
         str(status): {"description": operation.summary, "content": _content(schema, infers)}
         for status, schema in operation.answers.items()
     }
-    for status in ("400", "404", "405", "413", "415", "4XX", "5XX"):
+    for status in ("400", "404", "405", "409", "413", "415", "4XX", "5XX"):
         answers.setdefault(status, {"$ref": f"#/components/responses/{status}"})
     made: Schema = {
         "operationId": operation.id,
@@ -128,6 +128,7 @@ def _errors() -> dict[str, Schema]:
         "400": "The request is wrong; the error names input and row",
         "404": "There is no such path, model or version",
         "405": "The path takes another method",
+        "409": "What was decided, serves or is under way forbids it",
         "413": "The request or its reply would be too large",
         "415": "A content encoding other than gzip and deflate",
         "4XX": "The request was refused",

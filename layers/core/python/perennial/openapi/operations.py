@@ -75,6 +75,15 @@ OPERATIONS = (
         {200: "InferenceResponse"},
         "InferenceRequest",
     ),
+    Operation(
+        "feedback",
+        "POST",
+        "/v2/models/{model}/feedback",
+        "feedback",
+        "Record what became of predictions, all of it or nothing",
+        {200: "Recorded"},
+        "Feedback",
+    ),
     Operation("approvals", "GET", "/approvals", "approval", "What waits for a person", {200: "Approvals"}),
     Operation(
         "decide",
@@ -93,6 +102,15 @@ OPERATIONS = (
         "Start the promotion of a version that another environment registered",
         {200: "Promoted"},
         "Promotion",
+    ),
+    Operation(
+        "rollback",
+        "POST",
+        "/rollbacks/{model}",
+        "rollout",
+        "Take back a version that serves or is being rolled out",
+        {200: "RolledBack"},
+        "Rollback",
     ),
 )
 

@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from perennial.approval.requests import Decided, Promotion
+from perennial.outcomes.limits import MAX_ENTRIES, PREDICTION_ID
+from perennial.rollout.requests import Rollback
 from perennial.serving.datatypes import ACCEPTED, FLOATS, INTEGERS, MAX_ID, MAX_ROWS, MAX_TEXT, RANGES
 
 Schema = dict[str, Any]
@@ -14,6 +16,7 @@ TEXT: Schema = {"type": "string"}
 FLAG: Schema = {"type": "boolean"}
 COUNT: Schema = {"type": "integer", "minimum": 1}
 INSTANT: Schema = {"type": "string", "format": "date-time"}
+_CLOSED: Schema = {"additionalProperties": False}
 _LOW, _HIGH = RANGES["FP64"]
 # A value of each datatype that a signature knows; null is how a missing one is written.
 _VALUES: dict[str, Schema] = {
@@ -61,7 +64,9 @@ def fixed() -> dict[str, Schema]:
         "Ready": record({"ready": {"const": True}}),
         "NotReady": record({"ready": {"const": False}, "error": TEXT}),
         **_of_models(),
+        **_of_feedback(),
         **_of_approval(),
+        **_of_rollout(),
         **{tensor_name(datatype): _tensor(datatype, value) for datatype, value in _VALUES.items()},
         "InferenceRequest": inference_request([ref(tensor_name(datatype)) for datatype in _VALUES], None),
         "InferenceResponse": inference_response([_output()]),
@@ -171,3 +176,24 @@ def _of_approval() -> dict[str, Schema]:
         "Promotion": Promotion.model_json_schema(),
         "Promoted": record({"execution": TEXT, "author": TEXT}),
     }
+
+
+def _of_feedback() -> dict[str, Schema]:
+    """Which values an outcome and an entity have is the model's to say; a text that spells one is taken too."""
+    value: Schema = {"type": ["string", "number", "boolean"]}
+    moment = TEXT | {"description": "ISO 8601; UTC where it names no zone"}
+    optional = {"amount": {"type": ["number", "string", "null"]}, "at": maybe(moment)}
+    about = {"prediction_id": TEXT | {"pattern": PREDICTION_ID}}
+    entity = {"type": "object", "minProperties": 1, "additionalProperties": value}
+    kinds = (about, {"entity": entity, "event_time": moment})
+    outcome = {"anyOf": [record(kind | {"outcome": value}, optional) | _CLOSED for kind in kinds]}
+    number: Schema = {"type": "integer", "minimum": 0}
+    return {
+        "Feedback": record({"outcomes": listed(outcome, minItems=1, maxItems=MAX_ENTRIES)}) | _CLOSED,
+        "Recorded": record({"accepted": number, "duplicates": number}),
+    }
+
+
+def _of_rollout() -> dict[str, Schema]:
+    done = {"model": TEXT, "serving": maybe(COUNT), "taken_back": COUNT, "stopped": maybe(TEXT), "by": TEXT}
+    return {"Rollback": Rollback.model_json_schema(), "RolledBack": record(done)}

@@ -17,15 +17,13 @@ from perennial.catalog.load import Catalog
 from perennial.errors import PerennialError, Retriable
 from perennial.outcomes.entries import read_entries
 from perennial.outcomes.events import OUTCOMES_ACCEPTED, OutcomesAccepted
+from perennial.outcomes.limits import MAX_BODY
 from perennial.outcomes.store import batch_of, write_outcomes
 from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import RequestRefused
 from perennial.serving.strict_json import parse
 from perennial.storage.bus import Bus
 from perennial.storage.objects import Objects
-
-# 10,000 entries take about 1.5 MB; Lambda takes 6 MB
-MAX_BODY = 4 * 1024 * 1024
 
 Event = Mapping[str, Any]
 

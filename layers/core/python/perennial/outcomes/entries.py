@@ -17,11 +17,11 @@ from perennial.catalog.contract import Contract
 from perennial.catalog.model import ModelSpec
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.sift import sift
+from perennial.outcomes.limits import MAX_ENTRIES
 from perennial.outcomes.record import Outcome
 from perennial.outcomes.table import outcome_contract, outcomes_of
 from perennial.serving.errors import RequestRefused
 
-MAX_ENTRIES = 10_000
 # Problems told in one reply
 _SHOWN = 5
 
@@ -57,7 +57,11 @@ def _flat(place: int, entry: dict[str, Any], spec: ModelSpec) -> dict[str, Any]:
         raise RequestRefused(f"outcomes[{place}]: names both a prediction_id and an entity")
     if not isinstance(entity, dict) or (spec.entity and set(entity) != set(spec.entity)):
         raise RequestRefused(f"outcomes[{place}].entity: must be an object of {', '.join(spec.entity) or 'columns'}")
-    return {**{name: value for name, value in entry.items() if name != "entity"}, **entity}
+    others = {name: value for name, value in entry.items() if name != "entity"}
+    if both := sorted(set(others) & set(entity)):
+        raise RequestRefused(f"outcomes[{place}]: {both[0][:100]!r} stands both in the entity and beside it")
+    # without an entity in the spec there is nothing that its members could be
+    return others | entity if spec.entity else others
 
 
 def _read(rows: Rows, spec: ModelSpec, dataset: Contract, received_at: datetime, about: str) -> Iterator[Outcome]:

@@ -20,10 +20,9 @@ import pyarrow.parquet as pq
 from perennial.catalog.contract import Column, Contract
 from perennial.catalog.model import ModelSpec
 from perennial.datasets.refusal import Refusal
+from perennial.outcomes.limits import PREDICTION_ID
 from perennial.outcomes.record import Outcome
 
-# As predict makes it: date, request id, row
-PREDICTION_ID = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}-[0-9a-f]{32}-[0-9]{1,5}$"
 # A clock ahead of ours must not make its outcomes stand against every correction to come
 AHEAD = timedelta(days=1)
 _BATCH_ROWS = 8192

@@ -9,29 +9,24 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from aws_lambda_powertools import Logger
 
 from perennial.approval.door import read_body
 from perennial.approval.principal import caller
-from perennial.errors import ModelUnknown, PublishPending, StorageUnavailable, VersionUnknown
+from perennial.errors import ModelUnknown, PerennialError, Retriable, VersionUnknown
+from perennial.rollout.requests import Rollback
 from perennial.rollout.undo import Undo
 from perennial.serving.envelope import Reply, error_reply, json_reply
 from perennial.serving.errors import RequestRefused
 
-
-class Rollback(BaseModel):
-    """The version that is to serve no longer, with the reason in up to 1,000 characters."""
-
-    model_config = ConfigDict(extra="forbid", strict=True)
-
-    version: Annotated[int, Field(ge=1)]
-    reason: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=1000)]
+_logger = Logger(service="deploy")
 
 
 def answer(event: Mapping[str, Any], undo_of: Callable[[str], Undo]) -> Reply:
-    """The reply to one request (payload format 2.0); what the caller did wrong is a 4xx, never raised.
+    """The reply to one request (payload format 2.0), whatever happens: what the caller did wrong is a 4xx, a passing
+    fault 503, any other named reason 502.
 
     `undo_of` raises ModelUnknown for a model that the catalog does not have.
     """
@@ -47,5 +42,9 @@ def answer(event: Mapping[str, Any], undo_of: Callable[[str], Undo]) -> Reply:
         return error_reply(refused.status, str(refused))
     except (ModelUnknown, VersionUnknown) as error:
         return error_reply(404, str(error))
-    except (StorageUnavailable, PublishPending) as error:
+    except Retriable as error:
         return error_reply(503, f"try again: {error}", {"retry-after": "1"})
+    except PerennialError as error:  # not the caller's: a person has to put it right
+        told = f"{type(error).__name__}: {error}"
+        _logger.exception("failed", extra={"cause": told})
+        return error_reply(502, told)
