@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from perennial.outcomes import Outcome, write_outcomes
 from scripts.cli.deployment import Deployment
 from tests.local.shop import Shop, eventually, orders, write_orders
 
@@ -49,12 +47,12 @@ def test_an_experiment_from_its_start_to_its_end(served: Shop, arms: tuple[int, 
     assert {row["model_version"] for row in first} == {str(champion), str(challenger)}
     assert [row["model_version"] for row in first] == [row["model_version"] for row in again]
 
-    now = datetime.now(UTC)
     outcomes = [
-        Outcome(row[-1] == "true", now, now, prediction_id=answer["prediction_id"], amount=float(row[2]))
+        {"prediction_id": answer["prediction_id"], "outcome": row[-1] == "true", "amount": float(row[2])}
         for row, answer in zip(rows, first, strict=True)
     ]
-    write_outcomes(Deployment("dev").data, "returns", outcomes)
+    told = served.api.json("POST", "/v2/models/returns/feedback", {"outcomes": outcomes})
+    assert told == {"accepted": len(rows), "duplicates": 0}
     served.json("tick", "30m")
     shown = eventually(lambda: complete(served, 2 * len(rows)), seconds=60)
     assert (shown["balance"]["held"], shown["withheld"], shown["excluded"]) == (True, None, {})

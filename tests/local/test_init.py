@@ -52,9 +52,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
 def add_own_estimator(catalog: Path) -> None:
     """A third model, of the same dataset: the estimator of docs/own-model.md in the proposed spec."""
     spec = (catalog / "models" / "mobel-status.yaml").read_text("utf-8")
-    own = re.sub(
-        "algorithm: .*", "algorithm: nearest:NearestMean", spec.replace("name: mobel-status", "name: nearest", 1)
-    )
+    own = re.sub("algorithm: .*", "algorithm: nearest:NearestMean", spec.replace("mobel-status", "nearest", 1))
     (catalog / "models" / "nearest.yaml").write_text(own, "utf-8")
     (catalog / "estimators").mkdir()
     (catalog / "estimators" / "nearest.py").write_text(CLASSIFIER, "utf-8")
