@@ -181,7 +181,10 @@ class Rollout:
             )
         except ConditionFailed as error:
             turn.check(model, execution)
-            raise AliasMoved(str(error)) from error
+            found_now = self.registry.champion_entry(model)
+            if found_now is None or not self._is_committed(found_now, lambda_version):
+                raise AliasMoved(str(error)) from error
+            champion = found_now  # this very call was made twice at once, and the other one was faster
         self.facts.deployed(champion, canary, at)
 
     def restore(
