@@ -29,22 +29,21 @@ def test_a_dropped_file_becomes_a_served_model(served: Shop) -> None:
     first = served.json("datasets")[0]
     assert (first["dataset"], first["version"], first["rows"]) == ("orders", 1, 400)
     [model] = served.json("models")
-    assert (model["name"], model["champion"]) == ("returns", 1)
+    assert model["name"] == "returns"
     assert model["metrics"]["auc"] > 0.6
-    [version] = served.json("versions", "returns")
-    assert version["state"] == "deployed"
+    [serving] = [one for one in served.json("versions", "returns") if one["version"] == model["champion"]]
+    assert serving["state"] == "deployed"
     answer = served.api.json("POST", "/v2/models/returns/infer", tensors(**GOOD))
     outputs = {output["name"]: output for output in answer["outputs"]}
-    assert answer["model_version"] == "1"
+    assert answer["model_version"] == str(model["champion"])
     assert outputs["probability"]["shape"] == [2, 2]
     assert all(0 <= value <= 1 for value in outputs["probability"]["data"])
 
 
 def test_the_ledger_tells_the_story_and_holds(served: Shop) -> None:
     facts = [record["fact"] for record in served.json("ledger", "show", "model/returns")]
-    # later files are too few rows for another training: asked for, and declined
-    told = [fact for fact in facts if fact not in {"requested", "declined"}]
-    assert told == ["trained", "gated", "registered", "deployed"]
+    # what other tests have the shop do comes after it
+    assert facts[:5] == ["requested", "trained", "gated", "registered", "deployed"]
     assert served.json("ledger", "verify")["ok"] is True
 
 
@@ -154,7 +153,7 @@ def test_a_dataset_without_a_contract_is_quarantined(served: Shop) -> None:
 
 
 def test_a_training_that_cannot_work_fails_by_name_and_the_champion_keeps_serving(served: Shop) -> None:
-    known = len(served.lifecycles())
+    known, serving = len(served.lifecycles()), served.json("models")[0]["champion"]
     # a file after everything else in time, so that all held-out rows have one class
     served.drop("december.csv", orders(12, 2000, returned=False))
     ended = eventually(lambda: [one for one in served.lifecycles() if one["status"] == "FAILED"])
@@ -169,7 +168,7 @@ def test_a_training_that_cannot_work_fails_by_name_and_the_champion_keeps_servin
     assert ended
     assert told["error"] == "TrainingDataInvalid"
     assert "one class" in told["cause"]
-    assert served.api.json("POST", "/v2/models/returns/infer", tensors(**GOOD))["model_version"] == "1"
+    assert served.api.json("POST", "/v2/models/returns/infer", tensors(**GOOD))["model_version"] == str(serving)
 
 
 def test_every_grant_is_used_or_has_its_reason(served: Shop) -> None:
