@@ -100,6 +100,13 @@ def test_every_operation_of_the_tables_exists() -> None:
     assert not [name for name in named if name.split(":")[1] not in calls.model(name.split(":")[0]).operation_names]
 
 
+def test_what_clients_do_to_their_models_does_not_change_what_is_read(cloud: Cloud) -> None:
+    """botocore takes the bucket out of the paths of the model of S3 when a client first uses it."""
+    made.bucket(cloud)
+    calls._routes.cache_clear()
+    assert made.bucket(cloud)
+
+
 def test_a_request_of_nobody_and_of_an_unknown_key_is_refused(cloud: Cloud) -> None:
     bucket = made.bucket(cloud)
     cloud.client("s3").put_object(Bucket=bucket, Key="k", Body=b"x")

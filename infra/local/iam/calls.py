@@ -18,6 +18,7 @@ from xml.parsers.expat import ExpatError
 import botocore.session
 import xmltodict
 from botocore.exceptions import UnknownServiceError
+from botocore.loaders import create_loader
 from botocore.model import OperationModel, ServiceModel
 from werkzeug import Request
 
@@ -63,7 +64,10 @@ def model(service: str, path: str = "") -> ServiceModel:
 
 @cache
 def _session() -> Any:
-    return botocore.session.Session()
+    """A session that reads the models itself: clients take the bucket out of the paths of those that they share."""
+    session = botocore.session.Session()
+    session.register_component("data_loader", create_loader())
+    return session
 
 
 def read(request: Request, service: str) -> ApiCall:
