@@ -116,12 +116,20 @@ def own_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("scripts.benchmarks.servers.versions", lambda python, packages: {"pip": "1"})
 
 
+@pytest.fixture
+def ended() -> Iterator[None]:
+    """Whatever the test starts has ended with it."""
+    before = set(psutil.Process().children(recursive=True))
+    yield
+    assert set(psutil.Process().children(recursive=True)) <= before
+
+
 def answered(folder: Path, probability: float = 0.25) -> Path:
     (folder / "first.json").write_text(json.dumps({"probability": probability}))
     return prepared(folder)
 
 
-@pytest.mark.usefixtures("own_environment")
+@pytest.mark.usefixtures("own_environment", "ended")
 def test_servers_are_measured_as_trees_and_what_cannot_run_is_left_out_by_name(tmp_path: Path) -> None:
     folder, said = answered(tmp_path), list[str]()
     peers = {"ours too": server(), "broken": server("raise SystemExit('no model')")}
@@ -137,10 +145,9 @@ def test_servers_are_measured_as_trees_and_what_cannot_run_is_left_out_by_name(t
     assert set(field.out) == {"broken", "absent"}
     assert "no model" in field.out["broken"]
     assert any("absent cannot be installed" in line for line in said)
-    assert not psutil.Process().children(recursive=True)
 
 
-@pytest.mark.usefixtures("own_environment")
+@pytest.mark.usefixtures("own_environment", "ended")
 def test_servers_are_started_for_their_first_answer_and_ended(tmp_path: Path) -> None:
     field = over_http.Field(answered(tmp_path), (1,), lambda _: None, {"peer": server()})
     ours = Command(PYTHON, ["-c", "print(40.0)"], {})
@@ -151,10 +158,9 @@ def test_servers_are_started_for_their_first_answer_and_ended(tmp_path: Path) ->
     assert memory.ours == 40.0
     assert memory.peer is not None
     assert 2 < memory.peer < 200
-    assert not psutil.Process().children(recursive=True)
 
 
-@pytest.mark.usefixtures("own_environment")
+@pytest.mark.usefixtures("own_environment", "ended")
 def test_a_server_with_another_answer_is_left_out(tmp_path: Path) -> None:
     field = over_http.Field(answered(tmp_path, 0.5), (1,), lambda _: None, {"peer": server()})
     assert list(over_http.cold(field, Command(PYTHON, ["-c", "print(40.0)"], {}), rounds=1)) == []
