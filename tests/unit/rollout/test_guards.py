@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from perennial.catalog.rollout import Latency, RolloutSpec
-from perennial.rollout.guards import guards_of
+from perennial.rollout.error_tests import Counts
+from perennial.rollout.guards import guards_of, unanswered
 from perennial.rollout.judge import Guard
 from perennial.rollout.observed import Seen
 from perennial.rollout.scores import Spread, score_of, spread_of
@@ -157,3 +158,35 @@ def test_a_spread_counts_every_score_once() -> None:
     assert held.shares_up_to()[-1] == 0.75
     alike = spread_of([(2.0,)] * 3, probabilities=False)
     assert alike.shares_up_to() == [1.0] * 19
+
+
+@pytest.mark.parametrize("simulations", [5, pytest.param(10_000, marks=pytest.mark.full)])
+def test_what_comes_over_both_versions_while_the_share_grows_is_no_harm(simulations: int) -> None:
+    """A day in which scoring takes longer and scores move, for champion and challenger alike."""
+
+    alarms = 0
+    for seed in range(simulations):
+        rng = np.random.default_rng(seed)
+        seen = requests(rng, share=0.05)
+        for share in (0.25, 0.5):
+            later = requests(rng, share=share, scores=shifted, theirs=shifted)
+            seen += [replace(one, score_us=one.score_us * 3) for one in later]
+        alarms += any(guard.harm for guard in guards_of(SPEC, seen, offline(rng)))
+    # two guards of one percent each
+    assert alarms <= max(0.03 * simulations, 1)
+
+
+@pytest.mark.parametrize(("refused", "harm"), [((0.0, 0.0), False), ((0.3, 0.3), False), ((1.0, 0.02), True)])
+def test_a_version_that_answers_fewer_of_its_calls_is_found(refused: tuple[float, float], harm: bool) -> None:
+    rng = np.random.default_rng(7)
+    steps, windows = [], []
+    for share in (0.05, 0.25):
+        seen = requests(rng, share=share)
+        calls = {word: sum(one.challenger is word for one in seen) for word in (True, False)}
+        steps.append(Counts(share, calls[True], 0, calls[False], 0))
+        windows.append([one for one in seen if rng.random() >= refused[0 if one.challenger else 1]])
+    found = unanswered(SPEC.errors, steps, windows)
+    assert (found.name, found.harm) == ("answers", harm)
+    assert found.evidence["unanswered"] == sum(step.requests for step in steps) - sum(
+        one.challenger for window in windows for one in window
+    )

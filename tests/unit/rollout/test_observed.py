@@ -38,6 +38,11 @@ def put(objects: Objects, minute: float, *records: dict[str, Any]) -> None:
     objects.put(key, gzip.compress("\n".join(map(json.dumps, records)).encode()))
 
 
+def flat(objects: Objects, windows: list[tuple[datetime, datetime]]) -> list[Seen]:
+    """What was seen in all the windows."""
+    return [seen for window in observed(objects, ARMS, windows) for seen in window]
+
+
 @pytest.fixture
 def objects() -> Any:
     with fresh_account() as account:
@@ -46,7 +51,7 @@ def objects() -> Any:
 
 def test_a_request_is_one_observation(objects: Objects) -> None:
     put(objects, 1, record(1), record(1, first=1), record(1, 2, lambda_version="2", cold=True, inputs=None))
-    assert observed(objects, ARMS, [HOUR]) == [
+    assert flat(objects, [HOUR]) == [
         Seen(True, 2, 500, False, (0.2, 0.8), '{"hour": 1}'),
         Seen(False, 2, 500, True, (0.2, 0.8), None),
     ]
@@ -54,7 +59,7 @@ def test_a_request_is_one_observation(objects: Objects) -> None:
 
 def test_a_regression_s_output_is_its_prediction(objects: Objects) -> None:
     put(objects, 1, record(1, outputs={"prediction": [7.5, 2]}))
-    assert [seen.outputs for seen in observed(objects, ARMS, [HOUR])] == [(7.5,)]
+    assert [seen.outputs for seen in flat(objects, [HOUR])] == [(7.5,)]
 
 
 def test_only_the_window_and_the_two_versions_count_and_each_once(objects: Objects) -> None:
@@ -62,15 +67,15 @@ def test_only_the_window_and_the_two_versions_count_and_each_once(objects: Objec
     put(objects, 30, record(30, 3), record(30, 4, lambda_version="1"), record(30, 5, record="smoke"))
     put(objects, 31, record(30, 3))  # delivered twice
     put(objects, 59, record(59.9, 6), record(60, 7))
-    assert len(observed(objects, ARMS, [HOUR])) == 3
-    assert observed(objects, ARMS, [(NOON, NOON)]) == []
+    assert len(flat(objects, [HOUR])) == 3
+    assert flat(objects, [(NOON, NOON)]) == []
 
 
 def test_what_was_delivered_on_the_next_day_is_found(objects: Objects) -> None:
     midnight = 12 * 60
     put(objects, midnight + 3, record(midnight - 1))
     window = (NOON + timedelta(minutes=midnight - 10), NOON + timedelta(minutes=midnight))
-    assert len(observed(objects, ARMS, [window])) == 1
+    assert len(flat(objects, [window])) == 1
 
 
 def test_of_each_window_no_more_is_read_than_is_enough(objects: Objects, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -78,6 +83,6 @@ def test_of_each_window_no_more_is_read_than_is_enough(objects: Objects, monkeyp
         put(objects, minute, *(record(minute, 100 * minute + number) for number in range(5)))
     half = NOON + timedelta(minutes=30)
     monkeypatch.setattr(module, "RECORDS", 7)
-    assert len(observed(objects, ARMS, [(NOON, half), (half, HOUR[1])])) == 14
+    assert len(flat(objects, [(NOON, half), (half, HOUR[1])])) == 14
     monkeypatch.setattr(module, "OBJECTS", 1)
-    assert len(observed(objects, ARMS, [HOUR])) == 5
+    assert len(flat(objects, [HOUR])) == 5

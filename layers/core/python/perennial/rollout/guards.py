@@ -6,14 +6,16 @@ steps are counted together: unlike those of errors, their hypotheses do not depe
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict, deque
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import pairwise
 from statistics import median
 from typing import Any
 
-from perennial.catalog.rollout import Latency, Outputs, RolloutSpec, Scores
+from perennial.catalog.rollout import Errors, Latency, Outputs, RolloutSpec, Scores
 from perennial.rollout.bounded_tests import mean_of, over
+from perennial.rollout.error_tests import Counts, more_errors
 from perennial.rollout.judge import Guard
 from perennial.rollout.observed import Seen
 from perennial.rollout.scores import Spread, score_of
@@ -32,6 +34,29 @@ def guards_of(spec: RolloutSpec, seen: Sequence[Seen], offline: Spread | None) -
     if offline is not None:
         found.append(_scores(spec.scores, seen, offline))
     return found
+
+
+def unanswered(spec: Errors, steps: Sequence[Counts], seen: Sequence[Sequence[Seen]]) -> Guard:
+    """Calls that left no prediction in the log, whatever became of them: does the challenger have more of its share?
+
+    A version that refuses what callers send has neither errors nor records. Bad requests, questions that are no
+    predictions, records that were lost and those beyond what is read come to both versions alike, so that the exact
+    test of errors holds for them too. `steps` and `seen` are of the same windows.
+    """
+    missing = [_without_answer(step, window) for step, window in zip(steps, seen, strict=True)]
+    mine, theirs = sum(step.errors for step in missing), sum(step.champion_errors for step in missing)
+    reason = f"{mine} of its requests were not answered, {theirs} of the champion's"
+    evidence = {"unanswered": mine, "champion_unanswered": theirs}
+    return Guard("answers", more_errors(missing), spec.alpha, reason, evidence)
+
+
+def _without_answer(step: Counts, window: Sequence[Seen]) -> Counts:
+    answered = sum(one.challenger for one in window)
+    return replace(
+        step,
+        errors=max(0, step.requests - answered),
+        champion_errors=max(0, step.champion_requests - (len(window) - answered)),
+    )
 
 
 def _latency(spec: Latency, seen: Sequence[Seen]) -> Guard:
@@ -94,9 +119,8 @@ def _scores(spec: Scores, seen: Sequence[Seen], offline: Spread) -> Guard:
     A retrained model may score unlike its champion, and requests may be unlike held-out rows: neither is a fault. The
     lesser of two e-values is one against "either is near".
     """
-    scores = {word: [score_of(one.outputs) for one in seen if one.challenger is mine] for word, mine in _ARMS}
-    mine, theirs = scores["challenger"], scores["champion"]
-    both = list(zip(mine, theirs, strict=False))
+    mine = [score_of(one.outputs) for one in seen if one.challenger]
+    both = [(score_of(one.outputs), score_of(other.outputs)) for one, other in _pairs(seen)]
     own = mean_of(_beyond_own(mine, offline, spec.margin))
     others = mean_of(_beyond_others(both, offline.edges, spec.margin))
     evidence: dict[str, Any] = {"scores": len(mine), "pairs": len(both), "log_e_own": own, "log_e_champion": others}
@@ -124,10 +148,14 @@ def _beyond_others(both: Sequence[tuple[float, float]], edges: Sequence[float], 
 
 
 def _pairs(seen: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
-    """The challenger's n-th request with the champion's n-th of about as many rows (within a factor of two)."""
-    waiting: dict[int, tuple[deque[Seen], deque[Seen]]] = defaultdict(lambda: (deque(), deque()))
+    """Requests of the challenger, each with the champion's of about as many rows (within a factor of two) that came
+    last before it or first after it: what moves both versions in time moves both of a pair.
+    """
+    waiting: dict[int, Seen] = {}
     for one in seen:
-        mine, theirs = waiting[one.rows.bit_length()]
-        (mine if one.challenger else theirs).append(one)
-        if mine and theirs:
-            yield mine.popleft(), theirs.popleft()
+        other = waiting.get(one.rows.bit_length())
+        if other is None or other.challenger is one.challenger:
+            waiting[one.rows.bit_length()] = one
+            continue
+        del waiting[one.rows.bit_length()]
+        yield (one, other) if one.challenger else (other, one)

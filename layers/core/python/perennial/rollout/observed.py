@@ -42,9 +42,9 @@ class Seen:
     inputs: str | None
 
 
-def observed(objects: Objects, arms: Arms, windows: Sequence[tuple[datetime, datetime]]) -> list[Seen]:
-    """The requests of both versions in the windows, at most RECORDS of each window. Raises StorageUnavailable."""
-    return [seen for since, until in windows for seen in _window(objects, arms, since, until)]
+def observed(objects: Objects, arms: Arms, windows: Sequence[tuple[datetime, datetime]]) -> list[list[Seen]]:
+    """The requests of both versions in each window, at most RECORDS of it. Raises StorageUnavailable."""
+    return [list(_window(objects, arms, since, until)) for since, until in windows]
 
 
 def _window(objects: Objects, arms: Arms, since: datetime, until: datetime) -> Iterator[Seen]:

@@ -12,7 +12,7 @@ from perennial.governance.failures import explain
 from perennial.registry import ModelVersion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.evidence import Arms, Totals, counted
-from perennial.rollout.guards import guards_of
+from perennial.rollout.guards import guards_of, unanswered
 from perennial.rollout.looking import Onward, begun, looked, shifted
 from perennial.rollout.observed import observed
 from perennial.rollout.pair import Pair, pair_of
@@ -125,7 +125,10 @@ class Steps:
         arms = Arms(message.model, rollout.function.name, ALIAS, lambda_version, former)
         steps = counted(arms, canary, message.as_of, self.totals)
         seen = observed(rollout.data, arms, canary.windows(message.as_of))
-        guards = guards_of(canary.plan, seen, rollout.offline())
+        guards = [
+            unanswered(canary.plan.errors, steps, seen),
+            *guards_of(canary.plan, [one for window in seen for one in window], rollout.offline()),
+        ]
         return _onward(looked(canary, steps, guards, message.as_of))
 
 
