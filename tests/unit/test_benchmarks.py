@@ -136,7 +136,7 @@ def test_servers_are_measured_as_trees_and_what_cannot_run_is_left_out_by_name(t
     peers["absent"] = replace(server(), environment="absent")
     field = over_http.Field(folder, (1, 10), said.append, peers)
     rows = list(
-        over_http.warm(field, handler(folder), Effort(rounds=2, turn=0.3))
+        over_http.warm(field, handler(folder), Effort(rounds=2, turn=0.08))
     )  # CPU time is told in hundredths of a second
     by_name = {row.name: row for row in rows}
     assert len(rows) == 6
