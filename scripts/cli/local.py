@@ -13,6 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import psutil
@@ -28,14 +29,17 @@ STUCK = 300.0
 
 
 def free_port() -> int:
-    """A port that is free together with the next one, where the HTTP API listens."""
+    """A port that is free together with the next one, where the HTTP API listens.
+
+    Below those that the system gives to clients, of which one might take it before the cloud does.
+    """
     while True:
+        port = SystemRandom().randrange(12_000, 30_000, 2)
         with socket.socket() as first, socket.socket() as second:
-            first.bind(("127.0.0.1", 0))
-            port: int = first.getsockname()[1]
             try:
+                first.bind(("127.0.0.1", port))
                 second.bind(("127.0.0.1", port + 1))
-            except (OSError, OverflowError):
+            except OSError:
                 continue
             return port
 

@@ -19,7 +19,7 @@ import boto3
 import psutil
 import pytest
 
-from infra.local.cloud import free_port
+from scripts.cli.local import free_port
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,7 +38,7 @@ def parameter(value: str) -> dict[str, Any]:
 
 @contextmanager
 def serving(assembly: Path, workdir: Path) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    port = free_port(0, "a test")
+    port = free_port()
     command = [sys.executable, "-m", "infra.local.cloud", "--assembly", str(assembly), "--port", str(port)]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'layers/core/python'}"}
     with subprocess.Popen(
