@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,25 +16,14 @@ from perennial.stage import InputInvalid
 from perennial.storage.functions import Function
 from tests.functions.conftest import World
 from tests.functions.test_canary import take_back
-from tests.functions.test_deploy import FUNCTION, event, registered, roll_out
+from tests.functions.test_deploy import FUNCTION, api, event, function, registered, roll_out
 from tests.lambda_api import FunctionState, LambdaApi
 from tests.runs import ROWS, golden, leave
 from tests.unit.governance.test_ledger import AT
 from tests.unit.serving.bundles import INPUTS, MODEL, WEIGHTS, graph
 from tests.unit.serving.requests import infer_event, request
 
-
-@pytest.fixture
-def api(world: World, tmp_path: Path) -> Iterator[LambdaApi]:
-    api = LambdaApi(tmp_path)
-    api.create(FUNCTION)
-    with api.serving():
-        yield api
-
-
-@pytest.fixture
-def function(api: LambdaApi) -> FunctionState:
-    return api.functions[FUNCTION]
+__all__ = ["api", "function"]
 
 
 def design(**changes: Any) -> dict[str, Any]:

@@ -12,9 +12,11 @@ from perennial.storage.objects import Objects
 MAX_REASON = 1000
 
 
-def put_report(data: Objects, drop: Drop, findings: Findings, **about: Any) -> str:
-    """Write the report of a batch (file, dataset, batch, reason, and what `about` adds); returns its key."""
-    key = f"{drop.quarantine}report.json"
+def put_report(data: Objects, drop: Drop, findings: Findings, under: str | None = None, /, **about: Any) -> str:
+    """Write the report of a batch (file, dataset, batch, reason, and what `about` adds) under a prefix, the batch's
+    quarantine if none is said; returns its key.
+    """
+    key = f"{under or drop.quarantine}report.json"
     named = {"file": drop.key, "dataset": drop.dataset, "batch": drop.batch, "reason": None}
     data.put_json(key, findings.report(**(named | about)))
     return key

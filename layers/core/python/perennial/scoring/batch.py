@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from perennial.datasets.batches import MAX_KEY, Drop
+from perennial.datasets.batches import MAX_KEY, Drop, not_data
 
 _KEY = re.compile(r"score/(?P<model>[^/]+)/in/(?P<path>.+)", re.DOTALL)
 # The longest name of a part below its batch's folder
@@ -55,10 +55,4 @@ def parse_batch(key: str, etag: str, size: int, version_id: str | None = None) -
 
 def not_scored(batch: Batch | None) -> str | None:
     """Why an object is no file to score, or None: as for ingestion, folder markers and hidden names are passed over."""
-    if batch is None:
-        return "lies outside score/<model>/in/"
-    if batch.path.endswith(("/", "_$folder$")):
-        return "a folder marker"
-    if any(part.startswith((".", "_")) for part in batch.path.split("/")):
-        return "a hidden name (begins with . or _)"
-    return None
+    return "lies outside score/<model>/in/" if batch is None else not_data(batch.drop.key, "score/")

@@ -17,6 +17,7 @@ from typing import Any
 
 from perennial.catalog.contract import Contract
 from perennial.catalog.load import Catalog
+from perennial.datasets.quarantine import MAX_REASON, put_report
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.report import Findings
 from perennial.datasets.source import Limits
@@ -30,9 +31,6 @@ from perennial.scoring.ranges import range_of
 from perennial.scoring.survey import Survey, survey
 from perennial.serving.signature import Signature, parse_signature
 from perennial.storage.objects import canonical_json
-
-# States and events carry the reason.
-_MAX_REASON = 1000
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def _stage(setting: _Setting, stores: Stores, surveyed: Survey, signature: Signa
         stores.data.upload(f"{staged}rows/{one.name}.parquet", root / "rows" / f"{one.name}.parquet")
     if surveyed.rejects is not None:
         stores.data.upload(f"{staged}rows.parquet", surveyed.rejects)
-        stores.data.put_json(f"{staged}report.json", _report(setting, surveyed))
+        _report(setting, stores, surveyed, staged)
     # beside what is cleaned up: an execution that is late to it must find it
     ranges = f"{batch.drop.staging}ranges-{staged[-17:-1]}.json"
     stores.data.put_json(ranges, [one.to_json() for one in surveyed.ranges])
@@ -185,20 +183,18 @@ def _planned(batch: Batch, planned: dict[str, Any]) -> ScoreOutput:
     )
 
 
-def _report(setting: _Setting, surveyed: Survey, **about: Any) -> dict[str, Any]:
-    batch = setting.batch
-    named = {"file": batch.drop.key, "dataset": batch.drop.dataset, "model": batch.model, "batch": batch.name}
-    counted = {"rows": surveyed.rows, "quarantined": surveyed.quarantined, "reason": None}
-    return surveyed.findings.report(**(named | counted | about))
+def _report(setting: _Setting, stores: Stores, surveyed: Survey, under: str | None = None, **about: Any) -> str:
+    counted = {"rows": surveyed.rows, "quarantined": surveyed.quarantined}
+    batch, findings = setting.batch, surveyed.findings
+    return put_report(stores.data, batch.drop, findings, under, model=batch.model, **counted, **about)
 
 
 def _refuse(setting: _Setting, stores: Stores, surveyed: Survey, refusal: Refusal) -> ScoreOutput:
     """Put the whole file into quarantine, record and tell it. Repeating it adds no record."""
     batch, drop = setting.batch, setting.batch.drop
-    reason = f"{refusal.rule}: {refusal.message}"[:_MAX_REASON]
-    report_key = f"{drop.quarantine}report.json"
+    reason = f"{refusal.rule}: {refusal.message}"[:MAX_REASON]
     stores.data.copy(drop.key, drop.original, drop.version_id)
-    stores.data.put_json(report_key, _report(setting, surveyed, reason=reason))
+    report_key = _report(setting, stores, surveyed, reason=reason)
     at = datetime.fromisoformat(setting.facts["at"])
     shown = ("version", "sha256", "contract_sha256", "batch", "key")
     stores.ledger.append(

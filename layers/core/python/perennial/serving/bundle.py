@@ -68,12 +68,12 @@ def verify(directory: str | os.PathLike[str]) -> Bundle:
     no regular file; for a manifest that is not of its schema; for a graph that may not be served (see check_graph).
     """
     root = Path(directory)
-    manifest_bytes = _read(root, MANIFEST, MAX_MANIFEST_BYTES)
+    manifest_bytes = read_file(root, MANIFEST, MAX_MANIFEST_BYTES)
     model, version, entries = _parse_manifest(manifest_bytes)
     _check_listing(_listing(root), entries)
     contents: dict[str, bytes] = {}
     for name, entry in sorted(entries.items()):
-        content = _read(root, name, entry.size)
+        content = read_file(root, name, entry.size)
         if len(content) != entry.size:
             raise BundleInvalid(f"{name}: has {len(content)} bytes, the manifest lists {entry.size}")
         if hashlib.sha256(content).hexdigest() != entry.sha256:
@@ -189,7 +189,7 @@ def _listing(root: Path) -> set[str]:
     return found
 
 
-def _read(root: Path, name: str, limit: int) -> bytes:
+def read_file(root: Path, name: str, limit: int) -> bytes:
     """The file's bytes; at most one more than `limit`, so that a file that lies about its size costs no memory."""
     path = root / name
     try:
@@ -205,4 +205,4 @@ def _read(root: Path, name: str, limit: int) -> bytes:
 
 
 def _read_directory(root: Path) -> dict[str, bytes]:
-    return {name: _read(root, name, MAX_BUNDLE_BYTES) for name in _listing(root)}
+    return {name: read_file(root, name, MAX_BUNDLE_BYTES) for name in _listing(root)}

@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 
 from perennial.errors import BundleInvalid
 from perennial.serving.assignment import ARMS, CHALLENGER, CHAMPION, MAX_DESIGN_BYTES, Design, mismatch, parse_design
-from perennial.serving.bundle import DESIGN, Bundle, verify
+from perennial.serving.bundle import DESIGN, Bundle, read_file, verify
 from perennial.serving.envelope import Reply
 from perennial.serving.errors import ModelFault
 from perennial.serving.inputs import Array
@@ -115,7 +115,7 @@ def open_split(directory: str, lambda_version: str, write: Callable[[str], Any])
     extra = sorted({entry.name for entry in os.scandir(root)} - {DESIGN, *ARMS})
     if extra:
         raise BundleInvalid(f"{extra[0]}: is beside {DESIGN} and the two bundles")
-    design = parse_design(_design_bytes(root / DESIGN))
+    design = parse_design(read_file(root, DESIGN, MAX_DESIGN_BYTES))
     bundles = {arm: _verified(root / arm, arm, design) for arm in ARMS}
     if len({bundle.model for bundle in bundles.values()}) != 1:
         raise BundleInvalid("champion and challenger are of different models")
@@ -131,19 +131,6 @@ def _verified(folder: Path, arm: str, design: Design) -> Bundle:
     if (bundle.version, bundle.sha256) != wanted:
         raise BundleInvalid(f"{arm}: is version {bundle.version}, or other files, than {DESIGN} says")
     return bundle
-
-
-def _design_bytes(path: Path) -> bytes:
-    try:
-        if path.is_symlink() or not path.is_file():
-            raise BundleInvalid(f"{DESIGN}: is no regular file")
-        with path.open("rb") as file:
-            content = file.read(MAX_DESIGN_BYTES + 1)
-    except OSError as error:
-        raise BundleInvalid(f"{DESIGN}: cannot be read: {error.strerror}") from error
-    if len(content) > MAX_DESIGN_BYTES:
-        raise BundleInvalid(f"{DESIGN}: is larger than {MAX_DESIGN_BYTES} bytes")
-    return content
 
 
 def _by_name(columns: Columns, rows: int) -> Mapping[str, Sequence[Any]]:
