@@ -17,7 +17,7 @@ from botocore.compat import HTTPHeaders
 from functions.approve.handler import lambda_handler
 from functions.register.handler import lambda_handler as register_handler
 from perennial.approval.approvals import Approvals
-from perennial.approval.door import MAX_BODY
+from perennial.door import MAX_BODY
 from perennial.errors import ApprovalWaits, AuthorUnknown, ConditionFailed, VersionRefused
 from perennial.governance.records import object_key
 from perennial.registry import ModelVersion, Registry
