@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from aws_cdk import Duration, Stack
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_sns as sns
@@ -21,6 +23,11 @@ EVENT_RETRIES = 20
 EVENT_AGE = Duration.hours(2)
 # Lambda allows no more than two retries of an asynchronous call (after one and two minutes).
 LAMBDA_RETRIES = 2
+
+
+def delivery(dead_letters: sqs.IQueue) -> dict[str, Any]:
+    """What every target of a rule or a schedule is told: how often and how long to try, and where it goes then."""
+    return {"dead_letter_queue": dead_letters, "retry_attempts": EVENT_RETRIES, "max_event_age": EVENT_AGE}
 
 
 class DeadLetters(sqs.Queue):

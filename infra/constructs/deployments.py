@@ -9,7 +9,7 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
+from infra.constructs.dead_letters import delivery
 from infra.constructs.ids import child_id
 from infra.constructs.shared import Shared
 
@@ -48,9 +48,7 @@ class Deployments(Construct):
                         machine,
                         role=starter,
                         input=events.RuleTargetInput.from_object({"model": model, "version": "champion"}),
-                        dead_letter_queue=dead_letters,
-                        retry_attempts=EVENT_RETRIES,
-                        max_event_age=EVENT_AGE,
+                        **delivery(dead_letters),
                     )
                 ],
             )

@@ -8,7 +8,8 @@ from aws_cdk import aws_events_targets as targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
+from infra.constructs.arrivals import appeared
+from infra.constructs.dead_letters import delivery
 from infra.constructs.grants import copy_tags, read_objects, read_versions, write_objects
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
@@ -58,21 +59,12 @@ class Feedback(StageFunction):
             "Objects",
             rule_name=shared.environment.resource("feedback"),
             description="A dropped file of outcomes is recorded",
-            event_pattern=events.EventPattern(
-                source=["aws.s3"],
-                detail_type=["Object Created"],
-                detail={
-                    "bucket": {"name": [shared.memory.data.bucket_name]},
-                    "object": {"key": [{"prefix": INBOX}]},
-                },
-            ),
+            event_pattern=appeared(shared, {"prefix": INBOX}),
             targets=[
                 targets.LambdaFunction(
                     self.function,
                     event=message,
-                    dead_letter_queue=dead_letters,
-                    retry_attempts=EVENT_RETRIES,
-                    max_event_age=EVENT_AGE,
+                    **delivery(dead_letters),
                 )
             ],
         )

@@ -12,7 +12,7 @@ from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_versions, acknowledge_wildcard
-from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
+from infra.constructs.dead_letters import delivery
 from infra.constructs.grants import (
     DATASETS,
     allow,
@@ -85,9 +85,7 @@ class Retrain(StageFunction):
                 targets.LambdaFunction(
                     self.function,
                     event=message,
-                    dead_letter_queue=dead_letters,
-                    retry_attempts=EVENT_RETRIES,
-                    max_event_age=EVENT_AGE,
+                    **delivery(dead_letters),
                 )
             ],
         )
@@ -114,8 +112,6 @@ class Retrain(StageFunction):
                     self.function,
                     role=caller,
                     input=scheduler.ScheduleTargetInput.from_object(message),
-                    dead_letter_queue=dead_letters,
-                    retry_attempts=EVENT_RETRIES,
-                    max_event_age=EVENT_AGE,
+                    **delivery(dead_letters),
                 ),
             )

@@ -7,10 +7,10 @@ from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
 from infra.constructs.acknowledge import acknowledge_versions
+from infra.constructs.arrivals import start_on_objects
 from infra.constructs.shared import Shared
 from infra.constructs.workflow import Workflow
 from infra.stages import ingest
-from infra.workflows.arrivals import start_on_objects
 from infra.workflows.failures import catch, refused
 from infra.workflows.steps import call, path
 from perennial.errors import AccessRefused, CatalogInvalid, ObjectMissing, StagingLost, StorageUnavailable

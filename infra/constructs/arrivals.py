@@ -1,4 +1,4 @@
-"""An object that appears in the data bucket starts a workflow."""
+"""An object appears in the data bucket: who hears of it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,17 @@ from aws_cdk import aws_sqs as sqs
 from aws_cdk import aws_stepfunctions as sfn
 from constructs import Construct
 
-from infra.constructs.dead_letters import EVENT_AGE, EVENT_RETRIES
+from infra.constructs.dead_letters import delivery
 from infra.constructs.shared import Shared
+
+
+def appeared(shared: Shared, key: dict[str, str]) -> events.EventPattern:
+    """S3's events about new objects of the data bucket whose key matches the pattern `key`."""
+    return events.EventPattern(
+        source=["aws.s3"],
+        detail_type=["Object Created"],
+        detail={"bucket": {"name": [shared.memory.data.bucket_name]}, "object": {"key": [key]}},
+    )
 
 
 def start_on_objects(
@@ -26,25 +35,18 @@ def start_on_objects(
     """Rule `perennial-<env>-<workflow>`: each object whose key matches the pattern `key` starts an execution, whose
     input is the whole event.
     """
-    pattern = events.EventPattern(
-        source=["aws.s3"],
-        detail_type=["Object Created"],
-        detail={"bucket": {"name": [shared.memory.data.bucket_name]}, "object": {"key": [key]}},
-    )
     starter = iam.Role(scope, "StartRole", assumed_by=iam.ServicePrincipal("events.amazonaws.com"))
     events.Rule(
         scope,
         "Objects",
         rule_name=shared.environment.resource(workflow),
         description=says,
-        event_pattern=pattern,
+        event_pattern=appeared(shared, key),
         targets=[
             targets.SfnStateMachine(
                 machine,
                 role=starter,
-                dead_letter_queue=dead_letters,
-                retry_attempts=EVENT_RETRIES,
-                max_event_age=EVENT_AGE,
+                **delivery(dead_letters),
             )
         ],
     )
