@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 
 from perennial.catalog.model import ModelSpec
-from perennial.experiments.observed import CROSSED, SHORTENED, UNLIKE, Observed, observe
+from perennial.experiments.observed import CROSSED, UNLIKE, Observed, observe
 from perennial.experiments.report import report
 from perennial.outcomes import Outcome
 from perennial.registry import Experiment
-from perennial.serving.log import rows_of
+from perennial.serving.log import SHORTENED, rows_of
 from tests.unit.serving.bundles import MODEL, VERSION
 from tests.unit.serving.experiments import CHALLENGER, SALT, Experimenter
 from tests.unit.serving.requests import ROW, request

@@ -13,8 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from perennial.experiments.difference import Differences, differences
-from perennial.experiments.replay import FAULT, OTHER_ANSWERS, SHORTENED, Pairs, Replay
+from perennial.experiments.replay import FAULT, OTHER_ANSWERS, Pairs, Replay
 from perennial.serving.bundle import verify
+from perennial.serving.log import SHORTENED
 from perennial.serving.predictor import Predictor
 from perennial.serving.signature import Signature, parse_signature
 from tests.unit.serving.bundles import INPUTS, WEIGHTS, bundle_files, expected_probability, graph, write_bundle

@@ -14,9 +14,8 @@ from perennial.experiments.analysis import ArmRows
 from perennial.outcomes import Outcome, join_outcomes
 from perennial.registry import Experiment
 from perennial.serving.assignment import ARMS, CHALLENGER, CHAMPION, bucket, entity_keys, parts
-from perennial.serving.log import Prediction, rows_of
+from perennial.serving.log import SHORTENED, Prediction, rows_of
 
-SHORTENED = "the record was too large for its inputs"
 CROSSED = "another arm than the entity's"
 UNLIKE = "the outcome is no label of the model"
 

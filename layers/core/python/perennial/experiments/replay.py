@@ -15,12 +15,12 @@ import numpy as np
 
 from perennial.serving.errors import ModelFault, RequestRefused
 from perennial.serving.inputs import Array, Input
+from perennial.serving.log import SHORTENED
 from perennial.serving.predictor import Predictor
 from perennial.serving.signature import PREDICTION, PROBABILITY, Signature
 
 Record = Mapping[str, Any]
 
-SHORTENED = "the record was too large for its inputs"
 OTHER_ANSWERS = "served with another task or other classes"
 FAULT = "the version's graph fails"
 

@@ -1,6 +1,7 @@
 """A person takes a version back: the rollout that is under way, the version that serves, or an experiment's challenger.
 
-The version to take back is named, so whoever asks twice, or together with somebody else, takes back no more than that.
+The version to take back is named, so whoever asks twice, or together with somebody else, takes back no more than that;
+but once a stopped rollout of the champion's own version has ended, the same request is about the champion.
 The alias is put right first, since callers come first: registry and ledger follow, and a repeated request finishes what
 a crash left. A rollout under way is told through its turn; it finds that at its next state, moves nothing any more, and
 ends as rolled back.

@@ -16,6 +16,8 @@ from typing import Any, NamedTuple
 from perennial.storage.objects import Objects
 
 PREDICTIONS = "predictions/"
+# Why rows of a record cannot be looked at again.
+SHORTENED = "the record was too large for its inputs"
 
 
 class Prediction(NamedTuple):
