@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from perennial.catalog.model import Train
+from perennial.catalog.train import Train
 from scripts.benchmarks.interleave import Effort, Say, contenders, interleaved, once, own, peer
 from scripts.benchmarks.model import prepare
 from scripts.benchmarks.rows import Row, compare

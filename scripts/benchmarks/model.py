@@ -15,7 +15,7 @@ import joblib
 from threadpoolctl import threadpool_limits
 
 from perennial.catalog.load import Catalog, read_catalog
-from perennial.catalog.model import Train
+from perennial.catalog.train import Train
 from perennial.datasets.sift import sift
 from perennial.registry import ModelVersion
 from perennial.registry.registration import Workspace, directory

@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from infra.local.schedule_expressions import InvalidExpression, parse
-from perennial.catalog.model import When
 from perennial.catalog.schedule import check_schedule
+from perennial.catalog.train import When
 
 VALUES = (
     *("*", "?", "L", "LW", "15W", "31W", "32W", "0", "1", "7", "8", "13", "31", "32", "59", "60", "1970", "2200"),

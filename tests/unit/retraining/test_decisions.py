@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from perennial.catalog.model import When
+from perennial.catalog.train import When
 from perennial.retraining.decisions import Arrival, Decline, Start, on_arrival, on_schedule, pending, settled
 
 arrivals = st.lists(

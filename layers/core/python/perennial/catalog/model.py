@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, model_validator
 
 from perennial.catalog.document import parse_document
+from perennial.catalog.monitor import Monitor, Value
 from perennial.catalog.rollout import RolloutSpec
-from perennial.catalog.schedule import check_schedule
-from perennial.catalog.spec import Seconds, Spec
+from perennial.catalog.spec import Spec
+from perennial.catalog.train import Train
 from perennial.errors import CatalogInvalid
 
 NAME = r"^[a-z][a-z0-9-]{0,39}$"
@@ -23,10 +23,6 @@ METRIC_NAMES: dict[str, frozenset[str]] = {
     "regression": frozenset({"rmse", "mae", "r2"}),
 }
 
-ALGORITHMS = ("hist_gradient_boosting", "logistic_regression", "ridge", "random_forest")
-# A class in a module of the catalog's folder `estimators`, `my_package.my_module:MyEstimator`
-OWN_ALGORITHM = r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*:[A-Za-z_]\w*"
-
 
 class Label(Spec):
     """What is predicted: a column as it is, or for a binary task whether it lies above `above`.
@@ -36,47 +32,6 @@ class Label(Spec):
 
     column: str
     above: float | None = None
-
-
-class When(Spec):
-    """When new data starts a training: at least `min_rows` unseen rows, and no arrival for `settle` seconds.
-
-    `schedule` (EventBridge Scheduler: `rate(30 days)`, `cron(…)`) asks besides; the governor declines when nothing
-    is new.
-    """
-
-    min_rows: int = Field(default=1, ge=1)
-    settle: Seconds = 60
-    schedule: Annotated[str, AfterValidator(check_schedule)] | None = None
-
-
-class Split(Spec):
-    """Which rows are held out: the last `holdout` share by event time (whole days), else a seeded stratified hash."""
-
-    holdout: float = Field(default=0.2, gt=0, lt=1)
-
-
-class Train(Spec):
-    """How the model is trained."""
-
-    when: When = When()
-    algorithm: str = "hist_gradient_boosting"
-    params: dict[str, int | float | str | bool | None] = Field(default={})
-    split: Split = Split()
-    seed: int = Field(default=0, ge=0, lt=2**31)
-    min_rows: int = Field(default=20, ge=10)
-
-    @field_validator("algorithm")
-    @classmethod
-    def _known(cls, algorithm: str) -> str:
-        if algorithm not in ALGORITHMS and not re.fullmatch(OWN_ALGORITHM, algorithm):
-            raise ValueError(f"{algorithm!r} is none of {', '.join(ALGORITHMS)}, nor an own my_module:MyEstimator")
-        return algorithm
-
-    @property
-    def own_module(self) -> str | None:
-        """The module of an own estimator (`my_package.my_module`); None for an algorithm of Perennial's."""
-        return None if self.algorithm in ALGORITHMS else self.algorithm.partition(":")[0]
 
 
 class Gate(Spec):
@@ -118,6 +73,8 @@ class ModelSpec(Spec):
     gates: dict[str, Gate] = Field(default={})
     comparison: Comparison | None = None
     rollout: RolloutSpec | None = None
+    monitor: Monitor = Monitor()
+    value: Value | None = None
 
     @model_validator(mode="after")
     def _consistent(self) -> ModelSpec:
@@ -128,7 +85,11 @@ class ModelSpec(Spec):
         self._check_entity()
         if self.label.above is not None and self.task != "binary":
             raise ValueError("label.above makes a binary label; the task is " + self.task)
-        for name in [*self.gates, *([self.comparison.metric] if self.comparison else [])]:
+        for name in [
+            *self.gates,
+            *([self.comparison.metric] if self.comparison else []),
+            *([self.monitor.metric] if self.monitor.metric else []),
+        ]:
             if name not in METRIC_NAMES[self.task]:
                 raise ValueError(
                     f"no metric {name!r} for task {self.task}; there are {sorted(METRIC_NAMES[self.task])}"
@@ -138,7 +99,21 @@ class ModelSpec(Spec):
             "logistic_regression",
         }:
             raise ValueError(f"algorithm {self.train.algorithm} does not fit task {self.task}")
+        self._check_monitor()
         return self
+
+    def _check_monitor(self) -> None:
+        for name in self.monitor.slices:
+            if name not in self.features:
+                raise ValueError(f"monitor.slices: {name!r} is not among the features")
+        if self.value is not None and self.task == "regression":
+            raise ValueError("value.matrix is of classes; a regression's predictions are worth what outcomes say")
+        if self.value is not None and self.amount_unit is None:
+            raise ValueError("value.matrix needs amount_unit, in which it counts")
+        if self.train.tune is not None:
+            twice = sorted(set(self.train.tune.space) & set(self.train.params))
+            if twice:
+                raise ValueError(f"train.tune.space and train.params both have {twice[0]!r}")
 
     def _check_entity(self) -> None:
         """A prediction's record holds features and nothing else."""

@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 
 from perennial.catalog.contract import Column, Contract
-from perennial.catalog.model import Label, ModelSpec, Train
+from perennial.catalog.model import Label, ModelSpec
+from perennial.catalog.train import Train
 from perennial.evaluation.blocks import Interval, blocks_of
 from perennial.evaluation.metrics import Scored, measure
 from perennial.proposal.label import LabelPlan

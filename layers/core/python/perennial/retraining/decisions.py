@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from perennial.catalog.model import When
+from perennial.catalog.train import When
 
 
 @dataclass(frozen=True)

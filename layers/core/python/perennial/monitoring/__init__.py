@@ -1,0 +1,1 @@
+"""What is watched of a model that serves: its inputs and scores, its quality, its worth; and when somebody is told."""
