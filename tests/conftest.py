@@ -52,10 +52,9 @@ def pytest_collection_finish() -> None:
 
 
 def _give_long_checks_time(items: list[pytest.Item]) -> None:
-    """What takes minutes on a quiet machine may take an hour on a busy one."""
+    """What takes minutes on a quiet machine may take an hour on a busy one; some others do more than usual, too."""
     for item in items:
-        if "full" in item.keywords:
-            item.add_marker(pytest.mark.timeout(3600), append=False)
+        item.add_marker(pytest.mark.timeout(3600), append=False)
 
 
 def _keep_groups_together(items: list[pytest.Item]) -> None:
