@@ -43,7 +43,7 @@ def fresh_rows(holdout: Holdout, challenger: Record, champion: Record, deployed:
     return _by_version(holdout, challenger, champion)
 
 
-def _by_day(days: Array, until: Array) -> Fresh:
+def _by_day(days: Array, until: np.datetime64) -> Fresh:
     mask = days > until
     found = len(np.unique(days[mask]))
     evidence = {"by": "day", "rows": int(mask.sum()), "days": found, "champion_trained_until": str(until)}
@@ -73,14 +73,13 @@ def _by_version(holdout: Holdout, challenger: Record, champion: Record) -> Fresh
     return Fresh(mask, evidence)
 
 
-def _until(champion: Record, deployed: Record) -> Array | None:
+def _until(champion: Record, deployed: Record) -> np.datetime64 | None:
     """The last day that the deployed champion was fitted on. Records of older releases say only what it was not."""
     text = deployed.get("trained_until") or champion.get("trained_until")
-    if text:
-        day: Array = np.datetime64(str(text)[:10], "D")
-        return day
     first = champion.get("split", {}).get("holdout_from")
-    return None if first is None else np.datetime64(first, "D") - np.timedelta64(1, "D")
+    if not text and first is not None:
+        text = np.datetime64(first, "D") - 1
+    return np.datetime64(str(text)[:10], "D") if text else None
 
 
 def _split_alike(challenger: Record, champion: Record) -> bool:
@@ -91,7 +90,7 @@ def _split_alike(challenger: Record, champion: Record) -> bool:
         return one.get("split"), one.get("label"), contents
 
     split = challenger.get("split", {})
-    return split.get("by") == "hash" and key(challenger) == key(champion)
+    return bool(split.get("by") == "hash" and key(challenger) == key(champion))
 
 
 def _days(count: int) -> str:

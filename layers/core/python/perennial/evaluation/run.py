@@ -116,7 +116,8 @@ def _against_champion(
         training, deployed = _past(objects, champion)
         fresh = fresh_rows(challenger.holdout, challenger.training, training, deployed)
     except NotComparable as error:
-        return former, spec.comparison and not_comparable(spec.comparison, str(error), error.rows), []
+        asked = spec.comparison
+        return former, None if asked is None else not_comparable(asked, str(error), error.rows), []
     ours = challenger.on(fresh.mask, challenger.scored.answers)
     theirs = Scored(ours.label, answers[fresh.mask], ours.blocks)
     measured = measure(spec.task, theirs)
