@@ -26,7 +26,7 @@ def champion(**changes: Any) -> dict[str, Any]:
 
 def test_days_after_the_last_that_the_champion_saw_are_compared() -> None:
     found = fresh_rows(held(), OWN, champion(trained_until="2024-03-04T23:59:00Z"), {})
-    assert found.mask.tolist() == (DAYS > np.datetime64("2024-03-04")).tolist()
+    assert found.mask.tolist() == (np.datetime64("2024-03-04") < DAYS).tolist()
     assert found.evidence == {"by": "day", "rows": 30, "days": 6, "champion_trained_until": "2024-03-04"}
 
 
@@ -34,9 +34,8 @@ def test_what_was_deployed_counts_and_not_what_was_evaluated() -> None:
     past = champion(trained_until="2024-02-19T10:00:00Z")
     with pytest.raises(NotComparable) as caught:
         fresh_rows(held(), OWN, past, {"refitted": True, "trained_until": "2024-03-05T00:00:00Z"})
-    assert "trained on rows until 2024-03-05, and the held-out rows end on 2024-03-10: 5 days neither has seen, 6 are" in (
-        str(caught.value)
-    )
+    words = "trained on rows until 2024-03-05, and the held-out rows end on 2024-03-10: 5 days neither has seen, 6 are"
+    assert words in str(caught.value)
     assert "with rows of 1 day more" in str(caught.value)
     assert caught.value.rows == {"by": "day", "rows": 25, "days": 5, "champion_trained_until": "2024-03-05"}
     assert fresh_rows(held(), OWN, past, {"refitted": False, "trained_until": past["trained_until"]}).mask.all()
