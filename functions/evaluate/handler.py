@@ -12,7 +12,7 @@ from perennial.stage import stage
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects, canonical_json
 
-EVIDENCE = ("run", "passed", "rows", "blocks", "metrics", "gates", "champion", "comparison")
+EVIDENCE = ("run", "passed", "rows", "blocks", "metrics", "gates", "champion", "comparison", "refit", "deployed")
 
 
 def run(message: RunInput) -> EvaluateOutput:

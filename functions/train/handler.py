@@ -14,7 +14,10 @@ from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 from perennial.training import kernels
 
-EVIDENCE = ("run", "algorithm", "datasets", "rows", "split", "metrics", "parity", "code_sha256", "seed")
+EVIDENCE = (
+    "run", "algorithm", "datasets", "rows", "window", "split", "trained_until", "metrics", "parity",
+    "code_sha256", "seed",
+)  # fmt: skip
 
 
 def run(settings: TrainSettings, progress: Callable[[str], None]) -> None:

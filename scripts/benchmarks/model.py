@@ -21,8 +21,9 @@ from perennial.registry import ModelVersion
 from perennial.registry.registration import Workspace, directory
 from perennial.serving.bundle import manifest
 from perennial.storage.objects import Objects
+from perennial.training.candidate import Clock, prepare_candidate, workspace
 from perennial.training.request import CatalogAt, NamedVersion, TrainRequest
-from perennial.training.run import Clock, prepare_candidate, train, workspace
+from perennial.training.run import train
 from scripts.benchmarks.interleave import Say
 from scripts.cli.local import ROOT
 from scripts.cli.output import Failure

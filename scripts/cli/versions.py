@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from perennial.registry import ModelVersion
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.models import metrics_text
 from scripts.cli.output import AsJson, console, print_json, table
@@ -39,3 +40,14 @@ def versions(
     ]
     columns = ("version", "state", "metrics", "run", "sha256", "registered at")
     console.print(table(f"Versions of {name}", columns, rows))
+    for version in found:
+        if why := refusal(version):
+            console.print(why, markup=False, highlight=False)
+
+
+def refusal(version: ModelVersion) -> str | None:
+    """Why a version was refused, by its gates or a person; None for another, or where nobody noted it."""
+    reasons = [version.review.reason] if version.review else version.refused_for
+    if version.state != "refused" or not reasons:
+        return None
+    return f"version {version.version} was refused: {'; '.join(reasons)}"

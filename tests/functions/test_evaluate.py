@@ -108,6 +108,7 @@ def test_a_challenger_that_dropped_what_matters_is_refused(ready: World) -> None
 
 def test_a_challenger_with_one_feature_more_is_compared(ready: World) -> None:
     promoted(ready, "r1")
+    drop(ready, trips(range(10, 50), per_day=200), "second")
     deploy(ready, features="[amount, city, sunny, noise]", algorithm="hist_gradient_boosting")
     trained(ready, "r2")
     assert evaluated(ready, "r2")["comparison"]["comparable"]

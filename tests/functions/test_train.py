@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from functions.train.handler import main
-from perennial.evaluation.holdout import DAY, LABEL, TIME
+from perennial.evaluation.holdout import DAY, LABEL, TIME, VERSION
 from perennial.serving.bundle import manifest, verify
 from perennial.serving.predictor import Predictor
 from perennial.training.request import TrainRequest
@@ -67,7 +67,7 @@ def test_a_request_becomes_a_candidate_in_its_workspace(ready: World) -> None:
     assert record["parity"]["worst"] <= record["parity"]["tolerance"]
     assert {"code_sha256", "catalog_sha256", "libraries", "python", "blas", "seed", "params"} <= record.keys()
     held = pq.ParquetFile(pa.BufferReader(files["holdout.parquet"])).read()
-    assert set(held.column_names) == {"amount", "city", "sunny", "noise", LABEL, DAY, TIME}
+    assert set(held.column_names) == {"amount", "city", "sunny", "noise", LABEL, DAY, TIME, VERSION}
     assert ready.ledger_facts("model/late-trips") == ["trained"]
 
 

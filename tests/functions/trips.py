@@ -52,9 +52,12 @@ def deploy(
     min_rows: int = 50,
     when: str = "{}",
     extra: dict[str, str] | None = None,
+    train: str = "",
 ) -> None:
-    """Deploy the contract of trips and the model late-trips, with `extra` files of the catalog."""
+    """Deploy the contract of trips and the model late-trips, with `extra` files of the catalog; `train` is more of the
+    part of that name, as "window: 20d, refit: true"."""
     model = MODEL.format(features=features, algorithm=algorithm, gates=gates, min_rows=min_rows, when=when)
+    model = model.replace("seed: 3", f"seed: 3, {train}") if train else model
     world.make_table("trips")
     world.deploy_catalog(None, {"contracts/trips.yaml": CONTRACT, "models/late-trips.yaml": model} | (extra or {}))
 
@@ -99,8 +102,14 @@ def request(world: World, run: str, **changes: Any) -> dict[str, Any]:
         "model": "late-trips",
         "run": run,
         "dataset": "trips",
+        # after all that is made up here
+        "as_of": "2024-06-01T00:00:00+00:00",
         "versions": [
-            {"version": one.version, "rows": one.rows, "content_sha256": one.content_sha256, "files": list(one.files)}
+            {
+                **{name: getattr(one, name) for name in ("version", "rows", "content_sha256")},
+                **{name: getattr(one, name) for name in ("first_event_time", "last_event_time")},
+                "files": list(one.files),
+            }
             for one in list_versions(world.registry, changes.get("dataset", "trips"))
         ],
         "catalog": {"bucket": os.environ["CATALOG_BUCKET"], "key": os.environ["CATALOG_KEY"]},

@@ -12,9 +12,9 @@ from perennial.catalog.load import FEATURE_TYPES
 from perennial.datasets.parts import ContentDigest
 from perennial.errors import TrainingDataInvalid
 from perennial.storage.objects import Objects
-from perennial.training.data import read_versions, to_rows
+from perennial.training.data import VERSION, join_tables, read_version, to_rows
 from perennial.training.features import KINDS, Feature, features_of, prepare, signature
-from perennial.training.request import NamedVersion, TrainRequest
+from perennial.training.request import NamedVersion
 from tests.unit.training.made import CONTRACT, rows_of, spec_of, table
 
 NUMBER = Feature("x", "x", "number", "FP64")
@@ -47,6 +47,13 @@ def content(*bodies: bytes) -> str:
         for batch in file.iter_batches():
             digest.add(batch)
     return digest.hexdigest()
+
+
+def read_versions(
+    objects: Objects, versions: list[NamedVersion], columns: list[str], optional: list[str] | None = None
+) -> pa.Table:
+    tables = [read_version(objects, version, columns, optional or []) for version in versions]
+    return join_tables(tables).drop_columns([VERSION])
 
 
 def stored(**bodies: bytes) -> tuple[Stored, list[NamedVersion]]:
@@ -89,16 +96,6 @@ def test_every_type_that_the_catalog_lets_through_is_laid_out() -> None:
     assert set(KINDS) == FEATURE_TYPES
 
 
-def test_versions_are_read_by_number_whatever_the_request_says() -> None:
-    objects, versions = stored(one=parquet({"x": [1], "y": [0]}), two=parquet({"z": [0], "x": [2]}))
-    given = {
-        "model": "m", "run": "r", "dataset": "d", "seed": 0, "as_of": "2024-01-01T00:00:00Z",
-        "catalog": {"bucket": "b", "key": "k"}, "versions": [one.model_dump() for one in reversed(versions)],
-    }  # fmt: skip
-    request = TrainRequest.model_validate(given)
-    assert read_versions(objects, request.ordered(), ["x"]).column("x").to_pylist() == [1, 2]
-
-
 def test_a_version_of_several_files_is_one() -> None:
     bodies = {"one": parquet({"x": ["a"], "y": [1]}), "two": parquet({"x": pa.array([None], pa.string()), "y": [2]})}
     version = NamedVersion(version=1, rows=2, content_sha256=content(*bodies.values()), files=["one", "two"])
@@ -127,11 +124,6 @@ def test_a_version_with_a_changed_value_is_refused_though_no_feature_changed() -
     _, (version,) = stored(one=parquet({"x": [1], "y": [1]}))
     with pytest.raises(TrainingDataInvalid, match="version 1 does not hold the rows"):
         read_versions(Stored({"one": parquet({"x": [1], "y": [2]})}), [version], ["x"])
-
-
-def test_no_version_is_refused() -> None:
-    with pytest.raises(TrainingDataInvalid, match="no dataset version"):
-        read_versions(Stored({}), [], ["x"])
 
 
 def test_versions_of_clashing_types_are_refused() -> None:

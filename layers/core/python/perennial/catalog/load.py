@@ -161,6 +161,7 @@ def _check_model(spec: ModelSpec, contracts: dict[str, Contract], source: str) -
         if name not in columns:
             raise CatalogInvalid(f"{about}: dataset {spec.dataset} has no column {name!r}")
     _check_label(spec, columns[spec.label.column], about)
+    _check_window(spec, contracts[spec.dataset], about)
     for name in spec.features:
         if not columns[name].available_at_prediction:
             raise CatalogInvalid(f"{about}: feature {name!r} is not availableAtPrediction in contract {spec.dataset}")
@@ -169,6 +170,14 @@ def _check_model(spec: ModelSpec, contracts: dict[str, Contract], source: str) -
                 f"{about}: feature {name!r} is a {columns[name].type} in contract {spec.dataset}; "
                 "features are strings, integers, numbers or booleans"
             )
+
+
+def _check_window(spec: ModelSpec, contract: Contract, about: str) -> None:
+    asked = [name for name in ("window", "maturity") if getattr(spec.train, name)]
+    if asked and contract.event_time is None:
+        raise CatalogInvalid(
+            f"{about}: train.{asked[0]} goes by event time; no column of contract {spec.dataset} is marked eventTime"
+        )
 
 
 def _check_label(spec: ModelSpec, column: Column, about: str) -> None:

@@ -42,10 +42,15 @@ class Gate(Spec):
 
 
 class Comparison(Spec):
-    """The challenger may be at most `margin` worse than the champion in `metric`, with the interval's lower end."""
+    """The challenger may be at most `margin` worse than the champion in `metric`, with the interval's lower end.
+
+    One that takes away more than the share `gain` of what the champion lacks of a perfect score is suspected to know
+    the label from a leak, and refused; with 1 any gain is believed.
+    """
 
     metric: str
     margin: float = Field(default=0.01, ge=0)
+    gain: float = Field(default=0.5, gt=0, le=1)
 
 
 # What a file of outcomes has besides the columns of an entity (perennial.outcomes).

@@ -45,10 +45,12 @@ class Tune(Spec):
     """Parameters that are searched: `candidates` of the combinations of `space`, drawn by the seed, by successive
     halving: each round keeps the better third on three times the rows, the last one is fitted on all of them.
 
-    With `tasks`, candidates of a round are fitted side by side, each in a task of its own.
+    With `tasks`, so many tasks search at the same time, each among candidates of its own; the best of theirs is taken.
     """
 
-    space: dict[str, list[int | float | str | bool | None]] = Field(min_length=1, max_length=16)
+    space: dict[str, Annotated[list[int | float | str | bool | None], Field(min_length=1)]] = Field(
+        min_length=1, max_length=16
+    )
     candidates: int = Field(default=9, ge=2, le=81)
     tasks: int = Field(default=1, ge=1, le=40)
 

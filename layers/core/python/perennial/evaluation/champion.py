@@ -19,7 +19,14 @@ Array = np.ndarray[Any, Any]
 
 
 class NotComparable(PerennialError):
-    """The champion cannot be asked about these rows; the message says why. It never leaves the stage."""
+    """The champion cannot be asked about these rows; the message says why, `rows` which there were (JSON).
+
+    It never leaves the stage.
+    """
+
+    def __init__(self, why: str, rows: dict[str, Any] | None = None) -> None:
+        super().__init__(why)
+        self.rows = rows
 
 
 def verified(objects: Objects, version: ModelVersion, name: str) -> bytes:

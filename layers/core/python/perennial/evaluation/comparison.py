@@ -18,7 +18,8 @@ class Compared:
     """The verdict with its evidence.
 
     `difference` is challenger − champion, turned so that positive is better for the challenger; its interval has 5 % on
-    each side. It is None when there was nothing to compare.
+    each side. It is None when there was nothing to compare. `rows` says on which rows (JSON of
+    perennial.evaluation.fresh).
     """
 
     metric: str
@@ -26,6 +27,7 @@ class Compared:
     passed: bool
     reason: str
     difference: Interval | None = None
+    rows: dict[str, Any] | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For evaluation.json."""
@@ -37,15 +39,19 @@ class Compared:
             "comparable": self.difference is not None,
             "reason": self.reason,
             "difference": None if self.difference is None else self.difference.to_json(),
+            "rows": self.rows,
         }
 
 
-def not_comparable(comparison: Comparison, reason: str) -> Compared:
+def not_comparable(comparison: Comparison, reason: str, rows: dict[str, Any] | None = None) -> Compared:
     """A champion that cannot be asked about these rows: the challenger has not been shown to be no worse."""
-    return Compared(comparison.metric, comparison.margin, False, f"the champion is not comparable: {reason}")
+    words = f"the champion is not comparable: {reason}"
+    return Compared(comparison.metric, comparison.margin, False, words, rows=rows)
 
 
-def compare(task: str, comparison: Comparison, challenger: Scored, champion: Scored) -> Compared:
+def compare(
+    task: str, comparison: Comparison, challenger: Scored, champion: Scored, rows: dict[str, Any] | None = None
+) -> Compared:
     """Non-inferiority by a paired bootstrap of blocks: passes when the lower end of the difference is above −margin.
 
     Both are scored on the same rows and drawn by the same draws, so what a day does to both cancels. Source: the
@@ -60,9 +66,10 @@ def compare(task: str, comparison: Comparison, challenger: Scored, champion: Sco
     )
     if difference is None or difference.low is None:
         reason = f"{comparison.metric} of one of the two is undefined on the held-out rows"
-        return not_comparable(comparison, reason)
+        return not_comparable(comparison, reason, rows)
     passed = difference.low > -comparison.margin
-    return Compared(comparison.metric, comparison.margin, passed, _reason(comparison, difference, passed), difference)
+    reason = _reason(comparison, difference, passed)
+    return Compared(comparison.metric, comparison.margin, passed, reason, difference, rows)
 
 
 def _reason(comparison: Comparison, difference: Interval, passed: bool) -> str:

@@ -24,8 +24,8 @@ def lineage_event(
 ) -> dict[str, Any]:
     """The COMPLETE event of the run that made `version`, out of request.json and training.json.
 
-    An input is a dataset version with its content hash and its files: what a bit-identical retrain reads. Of a promoted
-    version these lie where it was trained.
+    An input is a dataset version with its content hash and its files: what a bit-identical retrain reads. Versions that
+    the request named and of which no row was used are none. Of a promoted version these lie where it was trained.
     """
     origin = version.promoted_from
     made_by = origin.run if origin else version.run
@@ -45,6 +45,7 @@ def lineage_event(
             )
         },
     }
+    used = {one["version"] for one in training["datasets"]}
     promoted = {"promotedFrom": origin.model_dump(mode="json")} if origin else {}
     output = {
         "namespace": namespace,
@@ -61,7 +62,9 @@ def lineage_event(
         "schemaURL": EVENT,
         "run": run,
         "job": {"namespace": "perennial", "name": f"train/{version.model}", "facets": {}},
-        "inputs": [_input(trained_in, request["dataset"], one) for one in request["versions"]],
+        "inputs": [
+            _input(trained_in, request["dataset"], one) for one in request["versions"] if one["version"] in used
+        ],
         "outputs": [output],
     }
 

@@ -94,7 +94,8 @@ class ModelVersion(_Entry):
     `registering`: numbered, its directory is being written (it is shown nowhere). `registered`: may be deployed.
     `unapproved`: may not, unless a person approves it. `refused`: by its gates or a person, never deployable.
     `deployed`: the champion. `sha256` is the digest of manifest.json. What it last ran as (Carrier) is known once it
-    was published; its `lambda_version` only for as long as Lambda keeps that one.
+    was published; its `lambda_version` only for as long as Lambda keeps that one. `trained_until` is the event time of
+    the newest row that it was fitted on, `refused_for` what the gates say that it did not pass.
     """
 
     model: str
@@ -106,6 +107,8 @@ class ModelVersion(_Entry):
     prefix: str
     algorithm: str | None = None
     datasets: list[DatasetUse] = Field(default=[])
+    trained_until: str | None = None
+    refused_for: list[str] = Field(default=[])
     promoted_from: Origin | None = None
     review: Review | None = None
     lambda_version: str | None = None

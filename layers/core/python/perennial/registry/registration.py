@@ -20,6 +20,8 @@ from perennial.storage.objects import Objects, canonical_json
 
 # as the run left them
 COPIED = ("model.onnx", "signature.json", "golden.json", "request.json", "training.json", "evaluation.json")
+# of a model that was fitted again on all rows, under these names beside those of the one that was evaluated
+REFITTED = {"model.onnx": "refitted.onnx", "golden.json": "refitted-golden.json"}
 # in the workspace of a version that another environment promoted
 ORIGIN = "promotion.json"
 
@@ -62,9 +64,8 @@ def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
     """The workspace of a run, checked before a number is spent on it. Raises ObjectMissing, BundleInvalid."""
     prefix = f"staging/{run}/"
     origin = objects.find_json(prefix + ORIGIN)
-    workspace = Workspace(
-        {name: objects.get(prefix + name) for name in COPIED}, Origin.model_validate(origin) if origin else None
-    )
+    files = {name: objects.get(prefix + name) for name in COPIED}
+    workspace = Workspace(files | _deployed(files, prefix, objects), Origin.model_validate(origin) if origin else None)
     made_by = workspace.origin.run if workspace.origin else run
     for name in ("request.json", "training.json", "evaluation.json"):
         found = workspace.json(name)
@@ -72,6 +73,25 @@ def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
             raise BundleInvalid(f"{prefix}{name} is of run {found['run']} of model {found['model']}")
     check_graph(workspace.files["model.onnx"])
     return workspace
+
+
+def _deployed(files: Mapping[str, bytes], prefix: str, objects: Objects) -> dict[str, bytes]:
+    """The files of the refitted model, when that is what evaluation found fit to be deployed.
+
+    Known by its digest: in a workspace that was promoted it has its place already. Raises BundleInvalid when the graph
+    is not the one that was evaluated.
+    """
+    named = json.loads(files["evaluation.json"]).get("deployed")
+    if named is None or _digest(files["model.onnx"]) == named["sha256"]:
+        return {}
+    found = {name: objects.get(prefix + other) for name, other in REFITTED.items()} if named["refitted"] else files
+    if _digest(found["model.onnx"]) != named["sha256"]:
+        raise BundleInvalid(f"{prefix}: the graph does not have the digest that evaluation found fit to be deployed")
+    return dict(found)
+
+
+def _digest(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()
 
 
 def _described(claimed: ModelVersion, workspace: Workspace, approval: bool) -> ModelVersion:
@@ -83,6 +103,8 @@ def _described(claimed: ModelVersion, workspace: Workspace, approval: bool) -> M
             "metrics": {name: float(metric["value"]) for name, metric in sorted(evaluation["metrics"].items())},
             "algorithm": training.get("algorithm"),
             "datasets": [DatasetUse.model_validate(one) for one in training["datasets"]],
+            "trained_until": evaluation.get("deployed", {}).get("trained_until"),
+            "refused_for": [gate["reason"] for gate in evaluation.get("gates", []) if not gate["passed"]],
             "promoted_from": workspace.origin,
         }
     )

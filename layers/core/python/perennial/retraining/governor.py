@@ -238,6 +238,8 @@ class Governor:
                     "content_sha256": one.content_sha256,
                     "rows": one.rows,
                     "files": list(one.files),
+                    "first_event_time": one.first_event_time,
+                    "last_event_time": one.last_event_time,
                 }
                 for one in versions
             ],

@@ -20,6 +20,7 @@ from perennial.training.label import read_label
 from perennial.training.request import NamedVersion
 
 Array = np.ndarray[Any, Any]
+VERSION = "__version__"
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,7 @@ class Rows:
 
     `features` has one column per tensor, `others` one per further column that is known at prediction; `label` holds
     class indices (int64, −1: a class that training never saw) or values (float64); `time` is datetime64[us] in UTC, or
-    None when the dataset has no event time.
+    None when the dataset has no event time; `version` int64 is the dataset version of each, where that is known.
     """
 
     features: pd.DataFrame
@@ -36,6 +37,7 @@ class Rows:
     time: Array | None
     classes: list[Any] | None
     others: pd.DataFrame = field(default_factory=pd.DataFrame)
+    version: Array | None = None
 
     def __len__(self) -> int:
         return len(self.label)
@@ -45,30 +47,27 @@ class Rows:
         time = None if self.time is None else self.time[chosen]
         others = self.others[chosen].reset_index(drop=True) if len(self.others.columns) else self.others
         features = self.features[chosen].reset_index(drop=True)
-        return replace(self, features=features, label=self.label[chosen], time=time, others=others)
+        version = None if self.version is None else self.version[chosen]
+        return replace(self, features=features, label=self.label[chosen], time=time, others=others, version=version)
 
 
-def read_versions(
-    objects: Objects, versions: Sequence[NamedVersion], columns: Sequence[str], optional: Sequence[str] = ()
-) -> pa.Table:
-    """The named columns of all versions, in the order given, one file in memory at a time.
-
-    An `optional` column is null in versions that lack it, and left out when all do. Raises TrainingDataInvalid when
-    there is no version, a column is missing in one, or a version does not hold the rows that were recorded for it.
-    """
-    if not versions:
-        raise TrainingDataInvalid("the request names no dataset version")
-    tables = [table for version in versions for table in _read_version(objects, version, columns, optional)]
+def join_tables(tables: Sequence[pa.Table]) -> pa.Table:
+    """The tables below each other. Raises TrainingDataInvalid when they do not have the same types."""
     try:
         return pa.concat_tables(tables, promote_options="permissive")
     except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
         raise TrainingDataInvalid(f"the versions do not have the same types: {error}") from error
 
 
-def _read_version(
-    objects: Objects, version: NamedVersion, columns: Sequence[str], optional: Sequence[str]
-) -> list[pa.Table]:
-    """The columns of a version's files. All columns are read once, since the recorded digest is over all of them."""
+def read_version(
+    objects: Objects, version: NamedVersion, columns: Sequence[str], optional: Sequence[str] = ()
+) -> pa.Table:
+    """The named columns of a version and its number in column VERSION, one file in memory at a time.
+
+    All columns are read once, since the recorded digest is over all of them. An `optional` column is left out of a
+    version that lacks it. Raises TrainingDataInvalid when a column is missing, or the version does not hold the rows
+    that were recorded for it.
+    """
     tables: list[pa.Table] = []
     digest: ContentDigest | None = None
     for key in version.files:
@@ -86,7 +85,14 @@ def _read_version(
         raise TrainingDataInvalid(f"version {version.version} has {rows} rows, {version.rows} were recorded")
     if digest and digest.hexdigest() != version.content_sha256:
         raise TrainingDataInvalid(f"version {version.version} does not hold the rows that were recorded for it")
-    return tables
+    table = join_tables(tables) if tables else pa.table({name: pa.nulls(0) for name in columns})
+    return table.append_column(VERSION, pa.array(np.full(len(table), version.version, dtype=np.int64)))
+
+
+def times_of(column: pa.ChunkedArray) -> Array:
+    """Event times datetime64[us] [n] in UTC of a column of dates or timestamps; NaT for null."""
+    found: Array = column.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False).astype("datetime64[us]")
+    return found
 
 
 def to_rows(
@@ -103,12 +109,10 @@ def to_rows(
     if event_time is not None:
         table = table.filter(table.column(event_time).is_valid())
     table, label, classes = read_label(table, spec)
-    time = None
-    if event_time is not None:
-        column = table.column(event_time)
-        time = column.cast(pa.timestamp("us"), safe=False).to_numpy(zero_copy_only=False).astype("datetime64[us]")
+    time = None if event_time is None else times_of(table.column(event_time))
     known = [other for other in others if other.name in table.column_names]
-    return Rows(_frame(table, features), label, time, classes, _frame(table, known))
+    version = table.column(VERSION).to_numpy() if VERSION in table.column_names else None
+    return Rows(_frame(table, features), label, time, classes, _frame(table, known), version)
 
 
 def _frame(table: pa.Table, features: Sequence[Feature]) -> pd.DataFrame:
@@ -130,5 +134,5 @@ def without_unseen_classes(train: Rows, holdout: Rows) -> tuple[Rows, Rows]:
     classes = [train.classes[int(code)] for code in present]
     return (
         replace(train, label=index[train.label], classes=classes),
-        replace(holdout, label=index[holdout.label], classes=classes),
+        replace(holdout, label=np.where(holdout.label < 0, -1, index[holdout.label]), classes=classes),
     )

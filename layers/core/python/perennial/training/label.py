@@ -21,10 +21,7 @@ def read_label(table: pa.Table, spec: ModelSpec) -> tuple[pa.Table, Array, list[
     Raises TrainingDataInvalid: too few rows, one class, more classes than the task takes, a label of another type.
     """
     column = table.column(spec.label.column)
-    valid = pc.is_valid(column)
-    if pa.types.is_floating(column.type):
-        valid = pc.and_(valid, pc.is_finite(column).fill_null(False))
-    table = table.filter(valid)
+    table = table.filter(labelled(column))
     if table.num_rows < spec.train.min_rows:
         raise TrainingDataInvalid(
             f"model {spec.name}: {table.num_rows} of {len(column)} rows have a label ({spec.label.column}), "
@@ -40,6 +37,14 @@ def read_label(table: pa.Table, spec: ModelSpec) -> tuple[pa.Table, Array, list[
         label, classes = _classes(column, spec)
     _check_classes(label, classes, spec)
     return table, label, classes
+
+
+def labelled(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Whether each row has a label, as booleans."""
+    valid = pc.is_valid(column)
+    if pa.types.is_floating(column.type):
+        valid = pc.and_(valid, pc.is_finite(column).fill_null(False))
+    return valid
 
 
 def _numbers(column: pa.ChunkedArray, spec: ModelSpec) -> Array:

@@ -14,14 +14,13 @@ from perennial.errors import ParityFailed
 from perennial.evaluation.scoring import Graph
 from perennial.training.features import Feature
 from perennial.training.probes import probes_of
-from perennial.training.scoring import score
+from perennial.training.scoring import predict, score
 
 Array = np.ndarray[Any, Any]
 
 REAL_ROWS = 10_000
 PROBABILITY_TOLERANCE = 1e-6
 REGRESSION_TOLERANCE = 1e-5
-CHUNK = 20_000
 
 
 def check_parity(
@@ -37,7 +36,7 @@ def check_parity(
     rows = pd.concat([frame.iloc[chosen], probes.frame], ignore_index=True)
     what = [f"row {index}" for index in chosen.tolist()] + probes.what
     named = ["(any)"] * len(chosen) + probes.feature
-    expected = _expected(pipeline, rows, task)
+    expected = predict(pipeline, rows, task)
     found = score(Graph(model), rows)
     tolerance = PROBABILITY_TOLERANCE
     if task == "regression":
@@ -58,12 +57,6 @@ def check_parity(
         "worst_at": what[worst],
         "tolerance": tolerance,
     }
-
-
-def _expected(pipeline: Pipeline, rows: pd.DataFrame, task: str) -> Array:
-    answer = pipeline.predict if task == "regression" else pipeline.predict_proba
-    parts = [np.asarray(answer(rows.iloc[start : start + CHUNK])) for start in range(0, len(rows), CHUNK)]
-    return np.concatenate(parts).reshape(len(rows), -1)
 
 
 def _difference(expected: Array, found: Array) -> Array:

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+
+def _instant(value: str | datetime | None) -> datetime | None:
+    """As the registry has it: a timestamp, or of a date its midnight in UTC."""
+    at = datetime.fromisoformat(value) if isinstance(value, str) else value
+    return at if at is None or at.tzinfo else at.replace(tzinfo=UTC)
+
+
+Instant = Annotated[datetime, BeforeValidator(_instant)]
 
 
 class Part(BaseModel):
@@ -14,12 +24,17 @@ class Part(BaseModel):
 
 
 class NamedVersion(Part):
-    """A dataset version with the content that the registry recorded for it; `files` are keys of Parquet objects."""
+    """A dataset version with the content that the registry recorded for it; `files` are keys of Parquet objects.
+
+    The event times of its first and last row, where the dataset has one, say whether it need be read at all.
+    """
 
     version: int = Field(ge=1)
     rows: int = Field(ge=0)
     content_sha256: str
     files: list[str]
+    first_event_time: Instant | None = None
+    last_event_time: Instant | None = None
 
 
 class CatalogAt(Part):

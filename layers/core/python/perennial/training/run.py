@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from sklearn.pipeline import Pipeline
@@ -12,67 +9,30 @@ from threadpoolctl import threadpool_limits
 
 from perennial.catalog.load import Catalog
 from perennial.catalog.model import ModelSpec
-from perennial.errors import TrainingDataInvalid
 from perennial.evaluation.blocks import blocks_of
 from perennial.evaluation.holdout import write_holdout
 from perennial.evaluation.metrics import Scored, points
 from perennial.evaluation.scoring import Graph
+from perennial.registry.registration import REFITTED
 from perennial.storage.objects import Objects
-from perennial.training.data import Rows, read_versions, to_rows
-from perennial.training.export import export
-from perennial.training.features import Feature, features_of, other_columns, signature
+from perennial.training.candidate import (
+    Candidate,
+    Clock,
+    Progress,
+    prepare_candidate,
+    prepare_material,
+    search_chunk,
+    sha256,
+    trained_until,
+    tuned_key,
+    workspace,
+)
+from perennial.training.data import Rows
+from perennial.training.features import signature
 from perennial.training.golden import golden
-from perennial.training.parity import check_parity
-from perennial.training.pipeline import fit
 from perennial.training.provenance import surroundings
 from perennial.training.request import TrainRequest
 from perennial.training.scoring import score
-from perennial.training.split import Split, split
-
-Progress = Callable[[str], None]
-
-
-@dataclass
-class Clock:
-    """Seconds per step, and a line in the log as each begins."""
-
-    progress: Progress
-    seconds: dict[str, float] = field(default_factory=dict)
-    _name: str = ""
-    _since: float = 0.0
-
-    def step(self, name: str, line: str) -> None:
-        """The step before ends, `name` begins."""
-        self.stop()
-        self._name, self._since = name, time.monotonic()
-        self.progress(line)
-
-    def stop(self) -> None:
-        """The current step ends."""
-        if self._name:
-            self.seconds[self._name] = round(time.monotonic() - self._since, 3)
-            self._name = ""
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """A fitted and converted model that passed the parity gate."""
-
-    features: list[Feature]
-    split: Split
-    pipeline: Pipeline
-    model: bytes
-    parity: dict[str, Any]
-
-    @property
-    def classes(self) -> list[Any] | None:
-        """The labels of the classes in the order of the graph's output."""
-        return self.split.train.classes
-
-
-def workspace(run: str) -> str:
-    """The S3 prefix of a run."""
-    return f"staging/{run}/"
 
 
 def train(
@@ -105,31 +65,18 @@ def train(
     return record
 
 
-def prepare_candidate(
-    spec: ModelSpec, request: TrainRequest, catalog: Catalog, objects: Objects, clock: Clock
-) -> Candidate:
-    """Read, split, fit, convert, check."""
-    if request.dataset != spec.dataset:
-        raise TrainingDataInvalid(
-            f"the request names dataset {request.dataset!r}, the model is made of {spec.dataset!r}"
-        )
-    contract = catalog.contract(spec.dataset)
-    features = features_of(spec, contract)
-    versions = request.ordered()
-    clock.step("read", f"reading {sum(version.rows for version in versions)} rows in {len(versions)} versions")
-    wanted = [*spec.features, spec.label.column, contract.event_time]
-    columns = [name for name in dict.fromkeys(wanted) if name is not None]
-    others = other_columns(spec, contract)
-    table = read_versions(objects, versions, columns, [other.name for other in others])
-    rows = to_rows(table, spec, features, contract.event_time, others)
-    sides = split(rows, spec.train.split.holdout, request.seed)
-    clock.step("fit", f"fitting {spec.train.algorithm} on {len(sides.train)} rows, {len(sides.holdout)} held out")
-    pipeline = fit(spec, features, sides.train.features, sides.train.label, request.seed, catalog.estimators)
-    clock.step("convert", "converting to ONNX")
-    model = export(pipeline, features, spec.task)
-    clock.step("parity", "checking that the graph predicts what the pipeline predicts")
-    evidence = check_parity(pipeline, model, features, sides.train.features, sides.train.label, spec.task)
-    return Candidate(features, sides, pipeline, model, evidence)
+def search_part(
+    request: TrainRequest, chunk: int, catalog: Catalog, objects: Objects, progress: Progress
+) -> dict[str, Any]:
+    """Search parameters among the candidates of a chunk, and leave what came of it for the training of this run."""
+    spec, clock = catalog.model(request.model), Clock(progress)
+    with threadpool_limits(limits=1):
+        material = prepare_material(spec, request, catalog, objects, clock)
+        clock.step("tune", f"searching parameters: chunk {chunk + 1}")
+        found = search_chunk(material, request, catalog, chunk)
+    objects.put_json(tuned_key(request.run, chunk), found)
+    progress(f"done: the best of {len(found['candidates'])} is {found['best']}")
+    return found
 
 
 def _describe(spec: ModelSpec, candidate: Candidate) -> tuple[dict[str, bytes], dict[str, float]]:
@@ -140,14 +87,24 @@ def _describe(spec: ModelSpec, candidate: Candidate) -> tuple[dict[str, bytes], 
     answers = score(Graph(candidate.model), held.features)
     days = None if held.time is None else held.time.astype("datetime64[D]")
     metrics = points(spec.task, Scored(held.label, answers, blocks_of(days, len(held))))
-    return {"model.onnx": candidate.model, "holdout.parquet": write_holdout(columns, held.label, held.time)}, metrics
+    files = {
+        "model.onnx": candidate.model,
+        "holdout.parquet": write_holdout(columns, held.label, held.time, held.version),
+    }
+    if candidate.refit is not None and candidate.refit.model is not None:
+        files[REFITTED["model.onnx"]] = candidate.refit.model
+    return files, metrics
 
 
 def _documents(spec: ModelSpec, candidate: Candidate) -> dict[str, Any]:
-    return {
+    rows = candidate.split.holdout.features
+    documents = {
         "signature.json": signature(spec, candidate.features, candidate.classes),
-        "golden.json": golden(Graph(candidate.model), candidate.features, candidate.split.holdout.features),
+        "golden.json": golden(Graph(candidate.model), candidate.features, rows),
     }
+    if candidate.refit is not None and candidate.refit.model is not None:
+        documents[REFITTED["golden.json"]] = golden(Graph(candidate.refit.model), candidate.features, rows)
+    return documents
 
 
 def _record(request: TrainRequest, spec: ModelSpec, candidate: Candidate, metrics: dict[str, float]) -> dict[str, Any]:
@@ -163,13 +120,18 @@ def _record(request: TrainRequest, spec: ModelSpec, candidate: Candidate, metric
         "label": spec.label.model_dump(),
         "classes": _class_rows(sides.train),
         "features": [feature.name for feature in candidate.features],
+        "window": candidate.selected.evidence,
         "split": sides.evidence,
         "rows": {"train": len(sides.train), "holdout": len(sides.holdout)},
+        "trained_until": trained_until(sides.train),
+        "sha256": sha256(candidate.model),
+        "tune": candidate.tuned,
+        "refit": None if candidate.refit is None else candidate.refit.to_json(),
         "metrics": metrics,
         "parity": candidate.parity,
         "datasets": [
             {"dataset": request.dataset, "version": one.version, "content_sha256": one.content_sha256, "rows": one.rows}
-            for one in request.ordered()
+            for one in candidate.selected.versions
         ],
         "as_of": request.as_of.isoformat(),
         "reason": request.reason,

@@ -36,7 +36,7 @@ def split(rows: Rows, share: float, seed: int) -> Split:
         evidence: dict[str, Any] = {"by": "time", "holdout_from": str(first), "last_day": str(days.max())}
     else:
         mask = hash_mask(rows, share, seed)
-        evidence = {"by": "hash", "seed": seed}
+        evidence = {"by": "hash", "seed": seed, "columns": hashed_columns(rows)}
     train, holdout = rows.take(~mask), rows.take(mask)
     for side, name in ((train, "training"), (holdout, "held-out")):
         _check_side(side, name, evidence)
@@ -71,10 +71,17 @@ def hash_mask(rows: Rows, share: float, seed: int) -> Array:
     return mask
 
 
+def hashed_columns(rows: Rows) -> list[str]:
+    """The columns whose values decide, by name."""
+    return sorted({*map(str, rows.features.columns), *map(str, rows.others.columns)})
+
+
 def content_hashes(rows: Rows, seed: int) -> Array:
-    """A seeded 64-bit hash per row over its features and label."""
+    """A seeded 64-bit hash per row over its label and all that is known at prediction, feature of the model or not:
+    a model that takes other features holds out the same rows.
+    """
     key = hashlib.sha256(f"split {seed}".encode()).hexdigest()[:16]
-    frame = rows.features.assign(__label__=rows.label)
+    frame = pd.concat([rows.features, rows.others], axis=1)[hashed_columns(rows)].assign(__label__=rows.label)
     hashes: Array = pd.util.hash_pandas_object(frame, index=False, hash_key=key).to_numpy()
     return hashes
 
