@@ -10,8 +10,8 @@ import pytest
 
 from perennial.catalog.model import ModelSpec
 from perennial.governance.ledger import Ledger
-from perennial.retraining.decisions import Arrival
 from perennial.monitoring.events import AlarmRaised
+from perennial.retraining.decisions import Arrival
 from perennial.retraining.governor import Governor
 from perennial.retraining.records import Record, alarmed, asked_by, scheduled
 from perennial.retraining.triggers import Triggers

@@ -1,4 +1,4 @@
-"""What is recorded of triggers: one record each, whatever repeats, dies or comes late; and what the governor's rules do."""
+"""What is recorded of triggers: one record each, whatever repeats, dies or comes late; and the governor's rules."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from perennial.retraining.decisions import AGAIN, MONTH
+from perennial.retraining.records import Record
 from perennial.retraining.triggers import STARTS, Head
 from tests.crash import When, crash_at
 from tests.unit.retraining.conftest import AT, REPORT, Tower
@@ -19,6 +20,15 @@ HOUR = timedelta(hours=1)
 
 def decided(tower: Tower) -> list[tuple[str, str]]:
     return [(one.reason, one.decided) for one in tower.records()]
+
+
+def asks(tower: Tower, who: str) -> Record:
+    match who:
+        case "person":
+            return tower.person(AT)
+        case "alarm":
+            return tower.alarm(AT)
+    return tower.schedule(AT)
 
 
 def facts(tower: Tower) -> list[dict[str, Any]]:
@@ -204,7 +214,7 @@ def test_an_alarm_that_comes_after_a_training_it_was_raised_before_is_declined(t
 
 @pytest.mark.parametrize("who", ["person", "alarm", "schedule"])
 def test_nothing_starts_without_data(tower: Tower, who: str) -> None:
-    record = {"person": tower.person, "alarm": tower.alarm, "schedule": tower.schedule}[who](AT)
+    record = asks(tower, who)
     assert (record.decided, record.why) == ("declined", "the dataset has no version")
 
 
@@ -240,13 +250,12 @@ def test_of_many_alarms_at_once_one_starts_and_each_other_is_declined_once(tower
 @pytest.mark.parametrize("when", ["before-send", "after-call"])
 @pytest.mark.parametrize("who", ["person", "alarm", "schedule"])
 def test_whoever_dies_at_whatever_call_is_made_good_by_the_repetition(tower: Tower, who: str, when: When) -> None:
-    asks = {"person": tower.person, "alarm": tower.alarm, "schedule": tower.schedule}[who]
     tower.commit(60)
     for number in range(1, 60):
         tower.spec = tower.spec.model_copy(update={"name": f"{who}-{number}"})
         with crash_at(number, when) as death:
-            asks(AT)
-        record = asks(AT)
+            asks(tower, who)
+        record = asks(tower, who)
         assert (record.decided, record.told) == ("started", True)
         assert tower.records() == [record]
         assert tower.facts() == ["requested"]

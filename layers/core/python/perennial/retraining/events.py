@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from perennial.events import DatasetVersionAccepted, Message
 from perennial.monitoring.events import AlarmRaised
@@ -46,7 +46,7 @@ class RetrainOutput(Message):
     settle_seconds: int = 0
     run: str | None = None
     request_key: str | None = None
-    started: list[str] = []
+    started: list[str] = Field(default=[])
     declined: str | None = None
     error: str | None = None
     cause: str | None = None
