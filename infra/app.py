@@ -48,6 +48,7 @@ def add_stacks(app: cdk.App, environment: Environment, folder: Path) -> None:
         approve=loop.approve.function,
         deploy=loop.deploy.function,
         feedback=loop.feedback.function,
+        retrain=loop.retrain.function,
     )
 
 

@@ -26,3 +26,6 @@ DECISIONS = (("GET", "/approvals"), ("POST", "/approvals/{model}/{version}"), ("
 
 # What people take back.
 ROLLBACKS = (("POST", "/rollbacks/{model}"),)
+
+# What people want trained.
+RETRAINS = (("POST", "/retrains/{model}"),)

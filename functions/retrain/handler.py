@@ -1,10 +1,13 @@
-"""Stage retrain: the governor. It hears of arrivals and schedules, freezes what a training sees, and ends flights."""
+"""Stage retrain: the governor. It hears why a training is wanted, freezes what one sees, and ends flights."""
 
 from __future__ import annotations
 
-from perennial.catalog.load import load_catalog
-from perennial.events import RetrainInput, RetrainOutput
+from typing import Any
+
+from perennial.catalog.load import Catalog, load_catalog
 from perennial.governance.ledger import Ledger
+from perennial.retraining import door
+from perennial.retraining.events import RetrainInput, RetrainOutput
 from perennial.retraining.governor import Governor
 from perennial.retraining.requests import answer
 from perennial.retraining.triggers import Triggers
@@ -16,8 +19,7 @@ from perennial.storage.objects import Objects
 from perennial.storage.workflows import Workflow
 
 
-def run(message: RetrainInput) -> RetrainOutput:
-    """Do what the message asks of the governor."""
+def _governor() -> tuple[Governor, Catalog]:
     settings = RetrainSettings.from_environment()
     registry = Items(settings.registry_table)
     governor = Governor(
@@ -29,7 +31,17 @@ def run(message: RetrainInput) -> RetrainOutput:
         data=Objects(settings.data_bucket),
         catalog=(settings.catalog_bucket, settings.catalog_key),
     )
-    return answer(message, governor, load_catalog(settings.catalog_bucket, settings.catalog_key))
+    return governor, load_catalog(settings.catalog_bucket, settings.catalog_key)
 
 
-lambda_handler = stage("retrain", RetrainInput, run)
+def run(message: RetrainInput) -> RetrainOutput:
+    """Do what the message asks of the governor."""
+    return answer(message, *_governor())
+
+
+_asked = stage("retrain", RetrainInput, run)
+
+
+def lambda_handler(event: dict[str, Any], context: Any) -> dict[str, Any]:
+    """A message of a rule, a schedule or a workflow, or an HTTP API request (payload format 2.0)."""
+    return door.answer(event, *_governor()) if "requestContext" in event else _asked(event, context)

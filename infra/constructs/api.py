@@ -16,7 +16,7 @@ from constructs import Construct
 from infra.constructs.alerts import PERIOD, alarm
 from infra.constructs.log_group import StageLogGroup
 from infra.environment import Environment
-from infra.routes import DECISIONS, FEEDBACK, MODELS, ROLLBACKS, Route
+from infra.routes import DECISIONS, FEEDBACK, MODELS, RETRAINS, ROLLBACKS, Route
 
 # One JSON line per request: who asked for what, what came back, where the time went.
 _ACCESS = {
@@ -98,6 +98,10 @@ class Api(Construct):
     def take_back(self, function: lambda_.IFunction) -> None:
         """Send what people take back to `function`."""
         self._routes(ROLLBACKS, integrations.HttpLambdaIntegration("TakeBack", function))
+
+    def retrain(self, function: lambda_.IFunction) -> None:
+        """Send what people want trained to `function`."""
+        self._routes(RETRAINS, integrations.HttpLambdaIntegration("Retrain", function))
 
     def feedback(self, function: lambda_.IFunction) -> None:
         """Send outcomes to `function`."""

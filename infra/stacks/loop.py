@@ -39,7 +39,7 @@ class LoopStack(Stack):
         image = TrainingImage(self, environment=environment)
 
         ingest = Ingest(self, shared)
-        retrain = Retrain(self, shared, dead_letters=letters)
+        self.retrain = Retrain(self, shared, dead_letters=letters)
         train = Train(self, shared, network=Network(self, flow_logs_to=memory.access_logs), image=image)
         evaluate = Evaluate(self, shared, image=image)
         register = Register(self, shared)
@@ -54,7 +54,7 @@ class LoopStack(Stack):
             "lifecycle": LifecycleWorkflow(
                 self,
                 shared,
-                governor=retrain.function,
+                governor=self.retrain.function,
                 train=train,
                 evaluator=evaluate.function,
                 registrar=register.function,

@@ -29,6 +29,7 @@ class ServingStack(Stack):
         approve: lambda_.IFunction,
         deploy: lambda_.IFunction,
         feedback: lambda_.IFunction,
+        retrain: lambda_.IFunction,
     ) -> None:
         super().__init__(scope, environment.resource("serving"), analytics_reporting=False)
         layers = LayerSet(self, environment=environment)
@@ -38,6 +39,7 @@ class ServingStack(Stack):
         api.approve(approve)
         api.take_back(deploy)
         api.feedback(feedback)
+        api.retrain(retrain)
         records = Records(self, environment=environment, bucket=memory.data, alerts=memory.alerts)
         for model in sorted(catalog.models):
             predict = Predict(self, shared, model=model, records=records)

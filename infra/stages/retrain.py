@@ -1,4 +1,4 @@
-"""Stage retrain: the governor. It hears of arrivals and schedules, and starts at most one training per model."""
+"""Stage retrain: the governor. It hears why a training is wanted, and starts at most one per model at a time."""
 
 from __future__ import annotations
 
@@ -26,6 +26,7 @@ from infra.constructs.ids import child_id
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.events import DATASET_VERSION_ACCEPTED, SOURCE
+from perennial.monitoring.events import DRIFT_DETECTED, PERFORMANCE_DEGRADED
 from perennial.settings import RetrainSettings
 
 MEMORY_MIB = 512
@@ -33,7 +34,7 @@ TIMEOUT = Duration.seconds(60)
 
 
 class Retrain(StageFunction):
-    """Called by a rule, by schedules, and by the workflow `lifecycle`, which it starts."""
+    """Called by rules, by schedules, by people through the API, and by the workflow `lifecycle`, which it starts."""
 
     def __init__(self, scope: Construct, shared: Shared, *, dead_letters: sqs.IQueue) -> None:
         super().__init__(
@@ -47,7 +48,8 @@ class Retrain(StageFunction):
             failures_to=dead_letters,
         )
         memory = shared.memory
-        read_objects(self.role, memory.data, "staging/")
+        # the reports of the monitor say how many outcomes are new
+        read_objects(self.role, memory.data, "staging/", "reports/")
         write_objects(self.role, memory.data, "staging/")
         find_items(self.role, memory.registry, DATASETS)
         put_items(self.role, memory.triggers)
@@ -57,6 +59,7 @@ class Retrain(StageFunction):
         memory.bus.grant_put_events_to(self.role)
         self._start_lifecycle(shared)
         self._hear_arrivals(shared, dead_letters)
+        self._hear_alarms(shared, dead_letters)
         self._hear_schedules(shared, dead_letters)
 
     def _start_lifecycle(self, shared: Shared) -> None:
@@ -67,27 +70,48 @@ class Retrain(StageFunction):
         acknowledge_wildcard(self.role, "Executions of one machine; their names are made as they start.", executions)
 
     def _hear_arrivals(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
-        message = events.RuleTargetInput.from_object(
-            {
-                "action": "arrive",
-                "detail": events.EventField.from_path("$.detail"),
-                "as_of": events.EventField.from_path("$.time"),
-            }
+        self._hear(
+            "Arrivals",
+            shared,
+            dead_letters,
+            name="retrain",
+            says="An accepted dataset version reaches the governor",
+            facts=[DATASET_VERSION_ACCEPTED],
+            message={"action": "arrive", "detail": events.EventField.from_path("$.detail")},
         )
+
+    def _hear_alarms(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
+        self._hear(
+            "Alarms",
+            shared,
+            dead_letters,
+            name="retrain-alarms",
+            says="An alarm of the monitor reaches the governor",
+            facts=[DRIFT_DETECTED, PERFORMANCE_DEGRADED],
+            message={"action": "ask", "alarm": events.EventField.from_path("$.detail")},
+        )
+
+    def _hear(
+        self,
+        rule: str,
+        shared: Shared,
+        dead_letters: sqs.IQueue,
+        *,
+        name: str,
+        says: str,
+        facts: list[str],
+        message: dict[str, str],
+    ) -> None:
+        """Facts on Perennial's bus reach the function as `message`, as of when they were put there."""
+        told = events.RuleTargetInput.from_object({**message, "as_of": events.EventField.from_path("$.time")})
         events.Rule(
             self,
-            "Arrivals",
-            rule_name=shared.environment.resource("retrain"),
-            description="An accepted dataset version reaches the governor",
+            rule,
+            rule_name=shared.environment.resource(name),
+            description=says,
             event_bus=shared.memory.bus,
-            event_pattern=events.EventPattern(source=[SOURCE], detail_type=[DATASET_VERSION_ACCEPTED]),
-            targets=[
-                targets.LambdaFunction(
-                    self.function,
-                    event=message,
-                    **delivery(dead_letters),
-                )
-            ],
+            event_pattern=events.EventPattern(source=[SOURCE], detail_type=facts),
+            targets=[targets.LambdaFunction(self.function, event=told, **delivery(dead_letters))],
         )
 
     def _hear_schedules(self, shared: Shared, dead_letters: sqs.IQueue) -> None:

@@ -29,12 +29,14 @@ from scripts.cli.predict import predict
 from scripts.cli.promote import promote
 from scripts.cli.proxy import proxy
 from scripts.cli.quarantine import quarantine
+from scripts.cli.retrain import retrain
 from scripts.cli.rollback import rollback
 from scripts.cli.score import score
 from scripts.cli.shadow import shadow
 from scripts.cli.status import status
 from scripts.cli.sweep import sweep
 from scripts.cli.tick import tick
+from scripts.cli.triggers import triggers
 from scripts.cli.up import up
 from scripts.cli.versions import versions
 
@@ -72,6 +74,8 @@ for verb in (
     approve,
     reject,
     rollback,
+    retrain,
+    triggers,
 ):
     app.command()(verb)
 app.add_typer(ledger, name="ledger")

@@ -27,11 +27,12 @@ from functions.approve.handler import lambda_handler as approve
 from functions.deploy.handler import lambda_handler as deploy
 from functions.feedback.handler import lambda_handler as feedback
 from functions.models.handler import lambda_handler as models
+from functions.retrain.handler import lambda_handler as retrain
 from infra.local import http_payload
 from infra.local.context import Principal
 from infra.local.http_routes import select
 from infra.local.sigv4 import HttpRequest
-from infra.routes import DECISIONS, FEEDBACK, MODELS, ROLLBACKS
+from infra.routes import DECISIONS, FEEDBACK, MODELS, RETRAINS, ROLLBACKS
 from perennial.openapi import document
 from perennial.openapi.operations import OPERATIONS
 from perennial.registry import Carrier
@@ -54,6 +55,7 @@ KEYS = {
     **{f"{method} {path}": feedback for method, path in FEEDBACK},
     **{f"{method} {path}": approve for method, path in DECISIONS},
     **{f"{method} {path}": deploy for method, path in ROLLBACKS},
+    **{f"{method} {path}": retrain for method, path in RETRAINS},
     "$default": models,
 }
 GREEDY = greedy(MODEL)

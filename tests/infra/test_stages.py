@@ -198,6 +198,7 @@ def test_the_api_has_the_routes_of_the_protocol_and_signs_every_one(app: App) ->
         "POST /approvals/{model}/{version}",
         "POST /promotions",
         "POST /rollbacks/{model}",
+        "POST /retrains/{model}",
         "ANY /v2/models/{model}/feedback",
         "$default",
         *map(greedy, MODELS),
@@ -217,6 +218,22 @@ def test_a_schedule_asks_the_governor_with_the_time_it_was_due(app: App) -> None
     target = app.one("AWS::Scheduler::Schedule", Name="perennial-dev-retrain-late-parcels").props["Target"]
     asked = json.loads(target["Input"])
     assert asked == {"action": "schedule", "model": "late-parcels", "as_of": "<aws.scheduler.scheduled-time>"}
+
+
+def test_alarms_of_the_monitor_reach_the_governor_with_retries_and_a_queue(app: App) -> None:
+    rule = app.one("AWS::Events::Rule", Name="perennial-dev-retrain-alarms")
+    assert rule.props["EventPattern"] == {
+        "source": ["perennial"], "detail-type": ["Drift Detected", "Performance Degraded"],
+    }  # fmt: skip
+    [target] = rule.props["Targets"]
+    assert app.templates["loop"]["Resources"][target["Arn"]["Fn::GetAtt"][0]]["Type"] == "AWS::Lambda::Function"
+    told = target["InputTransformer"]
+    assert told["InputTemplate"] == '{"action":"ask","alarm":<detail>,"as_of":<time>}'
+    assert told["InputPathsMap"] == {"detail": "$.detail", "time": "$.time"}
+    assert target["RetryPolicy"] == {"MaximumEventAgeInSeconds": 7200, "MaximumRetryAttempts": 20}
+    [arrivals] = app.one("AWS::Events::Rule", Name="perennial-dev-retrain").props["Targets"]
+    assert target["DeadLetterConfig"] == arrivals["DeadLetterConfig"]
+    assert target["Arn"] == arrivals["Arn"]
 
 
 def test_clients_find_everything_in_parameters(app: App) -> None:

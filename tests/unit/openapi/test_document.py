@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from openapi_spec_validator import OpenAPIV31SpecValidator
 from pydantic import ValidationError
 
-from infra.routes import DECISIONS, FEEDBACK, MODELS, ROLLBACKS
+from infra.routes import DECISIONS, FEEDBACK, MODELS, RETRAINS, ROLLBACKS
 from perennial.openapi import allowed, describe, document
 from perennial.rollout.requests import Rollback
 from perennial.serving.errors import RequestRefused
@@ -23,7 +23,7 @@ from tests.unit.outcomes import test_entries as feedback
 from tests.unit.serving.bundles import MODEL, bundle_files, signature
 from tests.unit.serving.requests import Server, request
 
-ROUTES = [f"{method} {path}" for method, path in (*MODELS, *FEEDBACK, *DECISIONS, *ROLLBACKS)]
+ROUTES = [f"{method} {path}" for method, path in (*MODELS, *FEEDBACK, *DECISIONS, *ROLLBACKS, *RETRAINS)]
 
 
 def served(**changes: Any) -> dict[str, Any]:
@@ -58,7 +58,8 @@ def test_every_operation_has_a_route_and_every_route_an_operation() -> None:
 
 def test_what_a_path_takes() -> None:
     assert allowed("/approvals") == ["GET"]
-    assert allowed("/approvals/x/1") == allowed("/rollbacks/x") == allowed("/v2/models/x/feedback") == ["POST"]
+    for path in ("/approvals/x/1", "/rollbacks/x", "/retrains/x", "/v2/models/x/feedback"):
+        assert allowed(path) == ["POST"]
     assert allowed("/approvals//1") == allowed("/v2/nothing") == []
 
 

@@ -4,14 +4,16 @@ import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
 from perennial.catalog.model import ModelSpec
 from perennial.governance.ledger import Ledger
+from perennial.monitoring.events import AlarmRaised
 from perennial.retraining.decisions import Arrival
 from perennial.retraining.governor import Governor
+from perennial.retraining.records import Record, alarmed, asked_by, scheduled
 from perennial.retraining.triggers import Triggers
 from perennial.storage.bus import Bus
 from perennial.storage.items import Items
@@ -21,9 +23,11 @@ from tests.aws import Account, fresh_account
 from tests.runs import commit_version
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+REPORT = "reports/late/2026-02-01_2026-02-28/monitor.json"
 
 
-def spec_of(name: str, dataset: str, min_rows: int = 50) -> ModelSpec:
+def spec_of(name: str, dataset: str, min_rows: int = 50, **when: Any) -> ModelSpec:
+    """A model spec; `when` are further fields of train.when."""
     return ModelSpec.model_validate(
         {
             "name": name,
@@ -31,7 +35,7 @@ def spec_of(name: str, dataset: str, min_rows: int = 50) -> ModelSpec:
             "task": "binary",
             "label": {"column": "late"},
             "features": ["distance"],
-            "train": {"when": {"min_rows": min_rows, "settle": 30}, "seed": 7},
+            "train": {"when": {"min_rows": min_rows, "settle": 30, **when}, "seed": 7},
         }
     )
 
@@ -53,9 +57,49 @@ class Tower:
         commit_version(self.governor.registry, dataset, number, rows)
         return Arrival(dataset, number, rows)
 
-    def drop(self, rows: int) -> str | None:
+    def govern(self, **when: Any) -> None:
+        """Give the model these fields of train.when."""
+        self.spec = spec_of(self.spec.name, self.spec.dataset, **when)
+
+    def drop(self, rows: int, at: datetime = AT) -> str | None:
         """A batch arrives and the governor hears of it."""
-        return self.governor.arrive(self.spec, self.commit(rows), AT)
+        return self.governor.arrive(self.spec, self.commit(rows), at)
+
+    def schedule(self, at: datetime) -> Record:
+        """A schedule asks."""
+        return self.governor.ask(self.spec, scheduled(self.spec.name, at))
+
+    def alarm(
+        self, at: datetime, key: str = "1/a", reason: Literal["drift", "performance"] = "performance", outcomes: int = 0
+    ) -> Record:
+        """The monitor tells of an alarm."""
+        told = AlarmRaised(
+            model=self.spec.name,
+            version=1,
+            reason=reason,
+            key=key,
+            outcomes=outcomes,
+            summary="worse since Monday",
+            report_key=REPORT,
+            as_of=at,
+        )
+        return self.governor.ask(self.spec, alarmed(told, at))
+
+    def person(self, at: datetime, request: str = "r1") -> Record:
+        """A person asks."""
+        trigger = asked_by(self.spec.name, "arn:aws:iam::123456789012:user/ana", "AIDA1", "new tariff", request, at)
+        return self.governor.ask(self.spec, trigger)
+
+    def records(self) -> list[Record]:
+        """Every trigger's record, oldest first."""
+        return sorted(self.governor.triggers.records(self.spec.name), key=lambda one: (one.at, one.id))
+
+    def train(self, flight: str | None, at: datetime = AT) -> None:
+        """The flight freezes, and ends well."""
+        assert flight is not None
+        self.fly(flight)
+        assert self.governor.finish(self.spec, flight, 1, None, at)[0] is None
+        self.end(flight)
 
     def fly(self, flight: str) -> None:
         """Settle and freeze."""

@@ -71,7 +71,7 @@ class World(RuleBasedStateMachine):
     def schedule(self, crash: tuple[int, Any] | None) -> None:
         self.schedules += 1
         at = AT + timedelta(days=self.schedules)
-        self._lives(crash, lambda: self.tower.governor.schedule(self.tower.spec, at))
+        self._lives(crash, lambda: self.tower.schedule(at))
 
     @precondition(lambda self: self.settling())
     @rule(data=st.data(), crash=crashes)

@@ -1,6 +1,6 @@
 """Input and output of every stage, and the facts Perennial puts on its bus. State carries pointers only.
 
-Those of stage feedback are in perennial/outcomes/events.py.
+Those of stage feedback are in perennial/outcomes/events.py, those of stage retrain in perennial/retraining/events.py.
 """
 
 from __future__ import annotations
@@ -140,54 +140,16 @@ class ApprovalRequested(Message):
 
 
 class RetrainDeclined(Message):
-    """The governor was asked for a training and decided against it."""
+    """The governor was asked for a training and decided against it: `reason` says why, `not_before` when it might be
+    otherwise. `trigger` and `key` say who asked.
+    """
 
     model: str
     reason: str
+    trigger: Literal["data", "schedule", "drift", "performance", "person"]
+    key: str
+    not_before: datetime | None = None
     as_of: datetime
-
-
-# ---- retrain
-
-
-class RetrainInput(Message):
-    """What the governor is asked: an arrival, a schedule, a settled flight to freeze, one that goes on in a new
-    execution, or one that ended.
-
-    `leg` numbers the executions of a flight, `look` the looks of an execution.
-    """
-
-    action: Literal["arrive", "schedule", "freeze", "hand-over", "finish"]
-    as_of: datetime
-    detail: DatasetVersionAccepted | None = None
-    model: str | None = None
-    flight: str | None = None
-    leg: int = 1
-    look: int = 1
-    seen: int = 0
-    run: str | None = None
-    failure: dict[str, Any] | None = None
-
-
-class RetrainOutput(Message):
-    """`ready` once no dataset version arrived since the last look; then `run` and `request_key` name the training, else
-    `next_look` counts on.
-
-    After `finish` with a failure, `error` and `cause` are what the execution fails with.
-    """
-
-    model: str | None = None
-    flight: str | None = None
-    ready: bool = False
-    next_look: int = 1
-    seen: int = 0
-    settle_seconds: int = 0
-    run: str | None = None
-    request_key: str | None = None
-    started: list[str] = []
-    declined: str | None = None
-    error: str | None = None
-    cause: str | None = None
 
 
 # ---- train, evaluate, register

@@ -16,7 +16,7 @@ from perennial.openapi.schemas import Schema, fixed, inference_request, inferenc
 
 _JSON = "application/json"
 _BINARY = "application/octet-stream"
-_ABOUT = """Predictions by the Open Inference Protocol v2, what became of them, and what people decide of versions.
+_ABOUT = """Predictions by the Open Inference Protocol v2, what became of them, and what people decide.
 
 Every request is signed (AWS Signature Version 4, service `execute-api`). What a caller did wrong is a 4xx with
 `{"error": "…"}`; 503 says to try again. `message` in place of `error` comes from API Gateway itself."""

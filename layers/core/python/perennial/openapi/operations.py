@@ -112,6 +112,15 @@ OPERATIONS = (
         {200: "RolledBack"},
         "Rollback",
     ),
+    Operation(
+        "retrain",
+        "POST",
+        "/retrains/{model}",
+        "training",
+        "Ask for a training; the governor starts it, or says why not",
+        {200: "Retrained"},
+        "Retrain",
+    ),
 )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from perennial.approval.requests import Decided, Promotion
 from perennial.outcomes.limits import MAX_ENTRIES, PREDICTION_ID
+from perennial.retraining.events import Retrain
 from perennial.rollout.requests import Rollback
 from perennial.serving.datatypes import ACCEPTED, FLOATS, INTEGERS, MAX_ID, MAX_ROWS, MAX_TEXT, RANGES
 
@@ -67,6 +68,7 @@ def fixed() -> dict[str, Schema]:
         **_of_feedback(),
         **_of_approval(),
         **_of_rollout(),
+        **_of_training(),
         **{tensor_name(datatype): _tensor(datatype, value) for datatype, value in _VALUES.items()},
         "InferenceRequest": inference_request([ref(tensor_name(datatype)) for datatype in _VALUES], None),
         "InferenceResponse": inference_response([_output()]),
@@ -197,3 +199,10 @@ def _of_feedback() -> dict[str, Schema]:
 def _of_rollout() -> dict[str, Schema]:
     done = {"model": TEXT, "serving": maybe(COUNT), "taken_back": COUNT, "stopped": maybe(TEXT), "by": TEXT}
     return {"Rollback": Rollback.model_json_schema(), "RolledBack": record(done)}
+
+
+def _of_training() -> dict[str, Schema]:
+    decided: Schema = {"enum": ["started", "declined"]}
+    told = {"model": TEXT, "decided": decided, "why": TEXT, "at": INSTANT, "by": TEXT}
+    told |= {"flight": maybe(TEXT), "not_before": maybe(INSTANT)}
+    return {"Retrain": Retrain.model_json_schema(), "Retrained": record(told)}

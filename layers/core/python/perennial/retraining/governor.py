@@ -1,272 +1,227 @@
-"""Starts trainings: at most one per model at a time, and none forgotten.
+"""Decides about trainings: at most one per model at a time, none forgotten, and every trigger answered once.
 
-The order of writes is what makes this hold whatever crashes, repeats or comes late:
+The order of writes is what makes this hold whatever crashes, repeats or comes late (of flights: see flights.py):
+- a decision to start takes the flight, counts it for the budget and records the trigger in one transaction; any other
+  decision is one conditional write: so a trigger is decided once, whoever hears of it and however often;
+- what was decided is told (ledger, bus, execution) before its record says so: a repetition tells what a crash left;
 - an arrival is recorded before the flight is tried, and the flight is released before pending arrivals are looked for:
-  so of an arrival and an ending flight, at least one sees the other;
-- a flight is taken in the table before its execution starts, under a name in the table: so whoever finds a flight
-  without an execution starts that very execution, and starting it twice is starting it once;
-- a flight goes on in its next leg in the table before that leg's execution starts: from then on the execution before
-  can neither freeze nor release it;
-- whoever finds a flight whose execution has ended without releasing it (aborted by a person, lost) finishes it.
+  so of an arrival and an ending flight, at least one sees the other.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
 from perennial.catalog.model import ModelSpec
-from perennial.datasets.versions import DatasetVersion, list_versions
-from perennial.errors import FlightUnknown, fault_of
+from perennial.errors import StorageUnavailable
 from perennial.events import RETRAIN_DECLINED, RetrainDeclined
-from perennial.governance.failures import Failure, explain, is_task
-from perennial.governance.ledger import Ledger
-from perennial.governance.records import Fact
-from perennial.retraining.decisions import Arrival, Decline, Start, on_arrival, on_schedule, pending, settled
-from perennial.retraining.triggers import Flight, Triggers
+from perennial.governance.failures import Failure
+from perennial.retraining.decisions import (
+    AGAIN,
+    Arrival,
+    Decision,
+    Decline,
+    Start,
+    Wait,
+    behind,
+    held_back,
+    is_alarm,
+    new_outcomes,
+    on_alarm,
+    on_arrival,
+    on_schedule,
+    switched_off,
+)
+from perennial.retraining.flights import Flights
+from perennial.retraining.records import Record, Trigger, arrived, record_of
+from perennial.retraining.triggers import Flight, Head, flight_id
 from perennial.storage.bus import Bus
-from perennial.storage.items import Items
-from perennial.storage.objects import Objects, canonical_json
-from perennial.storage.workflows import RUNNING, Workflow
 
-ACTOR = "retrain"
+# Each failed attempt means that a flight took off, or that the very trigger was decided: few are a livelock.
+ATTEMPTS = 20
 
 
 @dataclass(frozen=True)
-class Look:
-    """What a look at a settling flight found; `run` is set when the versions are frozen."""
+class Governor(Flights):
+    """Decides about the trainings of all models."""
 
-    seen: int
-    run: str | None = None
-    request_key: str | None = None
-
-
-@dataclass(frozen=True)
-class Governor:
-    """Decides about trainings; `catalog` is where the deployed catalog lies (bucket, key)."""
-
-    triggers: Triggers
-    registry: Items
-    ledger: Ledger
     bus: Bus
-    workflow: Workflow
-    data: Objects
-    catalog: tuple[str, str]
 
     def arrive(self, spec: ModelSpec, arrival: Arrival, at: datetime) -> str | None:
-        """A dataset version of the model arrived: the id of the flight it started, or None."""
+        """A dataset version of the model arrived: the id of the flight that this started, or None."""
         self.triggers.record(spec.name, arrival, at)
-        decision = self._start_if_due(spec, at)
-        if isinstance(decision, Decline) and arrival in pending(self.triggers.arrivals(spec.name)):
-            self._decline(spec.name, f"{arrival.dataset}/{arrival.version}", decision.reason, at)
-        return decision if isinstance(decision, str) else None
+        trigger = arrived(spec.name, arrival, at)
+        again = self.triggers.latest(spec.name, trigger.key) is not None
+        record = self.ask(spec, trigger)
+        # one that comes again is no trigger any more, but an occasion to look
+        return self._start_if_due(spec, at) if again else record.flight
 
-    def schedule(self, spec: ModelSpec, at: datetime) -> str | Decline:
-        """A schedule asks for a training: the id of the flight, or why there is none."""
-        current = self._in_the_air(spec, at)
-        if current is not None and current.at == at.isoformat():
-            return current.id  # this very call started it before
-        if current is not None:
-            decision: Start | Decline = Decline("a training is under way")
-        else:
-            decision = on_schedule(len(self._versions(spec)), self.triggers.trained(spec.name))
-        if isinstance(decision, Start):
-            # when another was faster it may have been this very call
-            started = self._take_off(spec, decision, at) or self._started_at(spec, at)
-            if started is not None:
-                return started
-        declined = decision if isinstance(decision, Decline) else Decline("a training is under way")
-        self._decline(spec.name, at.isoformat(), declined.reason, at)
-        return declined
+    def ask(self, spec: ModelSpec, trigger: Trigger) -> Record:
+        """What is decided about a trigger; of one that came before, what was.
 
-    def freeze(self, spec: ModelSpec, flight: str, leg: int, seen: int, at: datetime) -> Look:
-        """Once no dataset version came since the last look: write the run's request and see its arrivals as taken.
-
-        Raises FlightUnknown for a flight that is not under way in this leg.
+        Raises StorageUnavailable when flights took off and ended again and again at the same moment.
         """
-        current = self._under_way(spec, flight, leg)
-        key = request_key(flight)
-        request = self.data.find_json(key)
-        if request is None:
-            versions = self._versions(spec)
-            if not settled(len(versions), seen):
-                return Look(len(versions))
-            # the first look to settle decides: a repeated one finds its request
-            self.data.create(key, canonical_json(self._request(spec, current, versions, at)))
-            request = self.data.get_json(key)
-        self.triggers.take_into_account(spec.name, _in_request(request), flight, at)
-        return Look(len(request["versions"]), flight, key)
-
-    def hand_over(self, spec: ModelSpec, flight: str, leg: int, seen: int) -> str:
-        """The flight goes on in a new execution, whose first look compares with `seen`: that execution's name.
-
-        Raises FlightUnknown for a flight that is not under way in this leg or the next.
-        """
-        current = self.triggers.flight(spec.name)
-        if current is not None and (current.id, current.leg) == (flight, leg):
-            # when another is faster it may be this very call
-            current = self.triggers.hand_over(current, seen) or self.triggers.flight(spec.name)
-        if current is None or (current.id, current.leg) != (flight, leg + 1):
-            raise FlightUnknown(f"{flight} is not the training of {spec.name} that is under way in leg {leg}")
-        self._launch(current)
-        return current.execution
+        for _ in range(ATTEMPTS):
+            latest = self.triggers.latest(spec.name, trigger.key)
+            if latest is not None and not latest.over(trigger.at):
+                return self._made_good(spec, latest)
+            decided = self._decide(spec, trigger, latest)
+            if decided is not None:
+                return self._told(decided)
+        raise StorageUnavailable(f"model {spec.name}: trigger {trigger.key} was not decided in {ATTEMPTS} attempts")
 
     def finish(
         self, spec: ModelSpec, flight: str, leg: int, failure: Mapping[str, Any] | None, at: datetime
     ) -> tuple[Failure | None, str | None]:
-        """The flight ended: why it failed (None: it did not), and the flight started for what came meanwhile.
+        """The flight ended: why it failed (None: it did not), and the flight started for what came meanwhile."""
+        explained, room = self.end(spec, flight, leg, failure, at)
+        return explained, self._start_if_due(spec, at) if room else None
 
-        A leg that fails although the next one has begun ends nothing.
+    # ---- deciding
+
+    def _decide(self, spec: ModelSpec, trigger: Trigger, before: Record | None) -> Record | None:
+        """The decision, as recorded; None when somebody was faster, so that it has to be made anew."""
+        flight = self._found(spec, trigger)
+        head = self.triggers.head(spec.name) if flight is None else Head()
+        decision = self._decision(spec, trigger, flight, head)
+        if isinstance(decision, Start):
+            return self._take_off(spec, decision, head, trigger.at, trigger, before)[1]
+        waits = isinstance(decision, Wait)
+        record = record_of(
+            trigger,
+            "waiting" if waits else "declined",
+            decision.reason,
+            before=before,
+            not_before=decision.not_before,
+            told=waits,
+        )
+        return record if self.triggers.create(record) else None
+
+    def _found(self, spec: ModelSpec, trigger: Trigger) -> Flight | None:
+        """The flight under way.
+
+        An alarm takes the table's word for a day, after which it may ask again: so a storm of alarms asks Step
+        Functions nothing, who answers ten such calls a second.
         """
-        explained = self._explain(flight, failure) if failure else None
-        current = self.triggers.flight(spec.name)
-        if current is not None and current.id == flight and current.leg != leg:
-            return explained, None
-        self._finish(spec, flight, leg, explained, at)
-        decision = self._start_if_due(spec, at)
-        return explained, decision if isinstance(decision, str) else None
+        if is_alarm(trigger.reason):
+            flight = self.triggers.flight(spec.name)
+            if flight is None or trigger.at < datetime.fromisoformat(flight.at) + AGAIN:
+                return flight
+        return self.in_the_air(spec, trigger.at)
+
+    def _decision(self, spec: ModelSpec, trigger: Trigger, flight: Flight | None, head: Head) -> Decision:
+        when, reason, at = spec.train.when, trigger.reason, trigger.at
+        if off := switched_off(when, reason):
+            return off
+        if flight is not None:
+            return behind(when, reason, flight.id, datetime.fromisoformat(flight.at), at)
+        held = held_back(when, head.starts, at, person=reason == "person")
+        if held and reason != "data":
+            return held
+        arrivals = self.triggers.arrivals(spec.name)
+        due = on_arrival(when, arrivals)
+        if reason == "data":
+            return _taken(trigger, arrivals) or (held if held and isinstance(due, Start) else due)
+        own = self._own(spec, trigger, head)
+        # what could not start when it came starts with whoever comes first when it can
+        return Start(f"{due.reason} that waited") if isinstance(own, Decline) and isinstance(due, Start) else own
+
+    def _own(self, spec: ModelSpec, trigger: Trigger, head: Head) -> Start | Decline:
+        """What a trigger that is not data comes to by itself."""
+        known = len(self.versions(spec))
+        if trigger.reason == "schedule" or not known:
+            return on_schedule(known, self.triggers.trained(spec.name))
+        if trigger.reason == "person":
+            return Start(trigger.told)
+        when, last = spec.train.when, max(head.starts, default=None)
+        outcomes = int(trigger.evidence["outcomes"])
+        if when.outcomes and last is not None:
+            outcomes = new_outcomes(self.data.find_json(trigger.evidence["report_key"]), outcomes, last)
+        return on_alarm(when, trigger.told, outcomes, last, trigger.at)
 
     # ---- starting
 
-    def _start_if_due(self, spec: ModelSpec, at: datetime) -> str | Decline | None:
-        """The id of a flight that was started now; why none was; or None while one is under way."""
-        if self._in_the_air(spec, at) is not None:
+    def _start_if_due(self, spec: ModelSpec, at: datetime) -> str | None:
+        """The id of a flight that was started now for pending arrivals, or None."""
+        if self.in_the_air(spec, at) is not None:
             return None
-        decision = on_arrival(spec.train.when, self.triggers.arrivals(spec.name))
-        return decision if isinstance(decision, Decline) else self._take_off(spec, decision, at)
+        head, when = self.triggers.head(spec.name), spec.train.when
+        decision = on_arrival(when, self.triggers.arrivals(spec.name))
+        if isinstance(decision, Decline) or held_back(when, head.starts, at):
+            return None
+        return self._take_off(spec, decision, head, at)[0]
 
-    def _take_off(self, spec: ModelSpec, decision: Start, at: datetime) -> str | None:
-        versions = self._versions(spec)
-        flight = self.triggers.take_off(
+    def _take_off(
+        self,
+        spec: ModelSpec,
+        decision: Start,
+        head: Head,
+        at: datetime,
+        trigger: Trigger | None = None,
+        before: Record | None = None,
+    ) -> tuple[str | None, Record | None]:
+        """The id of a flight that took off and was launched, and the trigger's record; (None, None) when another was
+        faster.
+        """
+        versions = self.versions(spec)
+        flight = Flight(
+            flight_id(spec.name, head.flights + 1, decision.reason, at),
             spec.name,
             seen=len(versions),
             latest=max((one.version for one in versions), default=0),
             settle_seconds=spec.train.when.settle,
             reason=decision.reason,
-            at=at,
+            at=at.isoformat(),
+            cause=trigger.cause() if trigger else {"reason": "data"},
         )
-        return self._launch(flight) if flight is not None else None
+        why = decision.reason
+        record = record_of(trigger, "started", why, before=before, flight=flight.id) if trigger else None
+        if not self.triggers.take_off(flight, head, at, record):
+            return None, None
+        self.launch(flight)
+        return flight.id, record
 
-    def _started_at(self, spec: ModelSpec, at: datetime) -> str | None:
-        """The id of the flight under way, if it was asked for at that instant."""
-        current = self.triggers.flight(spec.name)
-        return current.id if current is not None and current.at == at.isoformat() else None
+    # ---- telling
 
-    def _launch(self, flight: Flight) -> str:
-        if flight.leg == 1:
-            evidence = {"flight": flight.id, "reason": flight.reason, "dataset_versions": flight.seen}
-            at = datetime.fromisoformat(flight.at)
-            self._record(flight.model, "requested", f"requested/{flight.id}", at, evidence)
-        self.workflow.start(flight.execution, flight.request())
-        return flight.id
+    def _made_good(self, spec: ModelSpec, record: Record) -> Record:
+        """A record that was found, once everybody knows of it."""
+        if record.told:
+            return record
+        if record.decided == "started":
+            self.in_the_air(spec, datetime.fromisoformat(record.at))
+        return self._told(record)
 
-    def _in_the_air(self, spec: ModelSpec, at: datetime) -> Flight | None:
-        """The flight under way, after putting right what a crash left: not launched yet, or ended and not released."""
-        flight = self.triggers.flight(spec.name)
-        if flight is None:
-            return None
-        status = self.workflow.status(flight.execution)
-        if status is None:
-            self._launch(flight)
-        elif status not in (RUNNING, "PENDING_REDRIVE"):
-            now = self.triggers.flight(spec.name)
-            if now != flight:
-                return now  # it went on, or ended, while we looked
-            self._finish(spec, flight.id, flight.leg, _ended(flight, status), at)
-            return self.triggers.flight(spec.name)
-        return flight
+    def _told(self, record: Record) -> Record:
+        if record.told:
+            return record
+        if record.decided == "declined":
+            self._decline(record)
+        self.triggers.set_told(record)
+        return replace(record, told=True)
 
-    def _under_way(self, spec: ModelSpec, flight: str, leg: int) -> Flight:
-        current = self.triggers.flight(spec.name)
-        if current is None or (current.id, current.leg) != (flight, leg):
-            raise FlightUnknown(f"{flight} is not the training of {spec.name} that is under way in leg {leg}")
-        return current
-
-    # ---- ending
-
-    def _finish(self, spec: ModelSpec, flight: str, leg: int, failure: Failure | None, at: datetime) -> None:
-        """Everything but what comes next. Of a flight that failed, what it saw is marked before it is released: else a
-        flight that fails before it froze anything would be started again by the arrivals that started it.
-        """
-        request = self.data.find_json(request_key(flight))
-        if failure is not None:
-            seen, fault = self._seen_by(spec, flight, request), fault_of(failure.error)
-            self.triggers.take_into_account(spec.name, seen, flight, at)
-            if fault == "surroundings":
-                self.triggers.give_back(spec.name, seen, flight)
-            evidence = {"flight": flight, "error": failure.error, "cause": failure.cause, "fault": fault}
-            self._record(spec.name, "failed", f"failed/{flight}", at, evidence)
-        elif request is not None:
-            self.triggers.set_trained(spec.name, len(request["versions"]), flight)
-        self.triggers.land(spec.name, flight, leg)
-
-    def _seen_by(self, spec: ModelSpec, flight: str, request: Mapping[str, Any] | None) -> list[Arrival]:
-        """What a flight froze; or what it was started for, if it is under way and froze nothing."""
-        if request is not None:
-            return _in_request(request)
-        current = self.triggers.flight(spec.name)
-        if current is None or current.id != flight:
-            return []
-        return [
-            Arrival(one.dataset, one.version, one.rows) for one in self._versions(spec) if one.version <= current.latest
-        ]
-
-    def _explain(self, run: str, failure: Mapping[str, Any]) -> Failure:
-        """The failure in the stage's own words; a task's lie in its workspace."""
-        named = self.data.find_json(f"staging/{run}/error.json") if is_task(failure) else None
-        return Failure(str(named["error"]), str(named["cause"])) if named else explain(failure)
-
-    # ---- helpers
-
-    def _versions(self, spec: ModelSpec) -> list[DatasetVersion]:
-        return list_versions(self.registry, spec.dataset)
-
-    def _request(
-        self, spec: ModelSpec, flight: Flight, versions: Sequence[DatasetVersion], at: datetime
-    ) -> dict[str, Any]:
-        bucket, key = self.catalog
-        return {
-            "model": spec.name,
-            "run": flight.id,
-            "flight": flight.id,
-            "dataset": spec.dataset,
-            "versions": [
-                {
-                    "version": one.version,
-                    "content_sha256": one.content_sha256,
-                    "rows": one.rows,
-                    "files": list(one.files),
-                    "first_event_time": one.first_event_time,
-                    "last_event_time": one.last_event_time,
-                }
-                for one in versions
-            ],
-            "seed": spec.train.seed,
-            "as_of": at.isoformat(),
-            "catalog": {"bucket": bucket, "key": key},
-            "reason": flight.reason,
-        }
-
-    def _decline(self, model: str, key: str, reason: str, at: datetime) -> None:
-        self._record(model, "declined", f"declined/{key}", at, {"reason": reason})
-        self.bus.put(RETRAIN_DECLINED, RetrainDeclined(model=model, reason=reason, as_of=at))
-
-    def _record(self, model: str, fact: Fact, key: str, at: datetime, evidence: dict[str, Any]) -> None:
-        self.ledger.append(f"model/{model}", fact, key=key, at=at, actor=ACTOR, evidence=evidence)
+    def _decline(self, record: Record) -> None:
+        at = datetime.fromisoformat(record.at)
+        asked = {"reason": record.reason, "key": record.key, "evidence": record.evidence}
+        evidence = {"reason": record.why, "not_before": record.not_before, "trigger": asked}
+        self.record(record.model, "declined", f"declined/{record.id}", at, evidence)
+        declined = RetrainDeclined(
+            model=record.model,
+            reason=record.why,
+            trigger=record.reason,
+            key=record.key,
+            not_before=datetime.fromisoformat(record.not_before) if record.not_before else None,
+            as_of=at,
+        )
+        self.bus.put(RETRAIN_DECLINED, declined)
 
 
-def request_key(run: str) -> str:
-    """S3 key of the request of a run."""
-    return f"staging/{run}/request.json"
-
-
-def _in_request(request: Mapping[str, Any]) -> list[Arrival]:
-    return [Arrival(request["dataset"], one["version"], one["rows"]) for one in request["versions"]]
-
-
-def _ended(flight: Flight, status: str) -> Failure | None:
-    if status == "SUCCEEDED":
-        return None
-    return Failure("ExecutionEnded", f"execution {flight.execution} ended as {status} without saying why")
+def _taken(trigger: Trigger, arrivals: list[Arrival]) -> Wait | None:
+    """Whether the arrival was seen by a training before it was heard of."""
+    known = trigger.evidence
+    for one in arrivals:
+        if (one.dataset, one.version) == (known["dataset"], known["version"]) and not one.pending:
+            return Wait(f"{one.flight} has seen it already")
+    return None

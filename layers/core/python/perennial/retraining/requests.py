@@ -6,9 +6,11 @@ from typing import TypeVar
 
 from perennial.catalog.load import Catalog
 from perennial.catalog.model import ModelSpec
-from perennial.events import DatasetVersionAccepted, RetrainInput, RetrainOutput
-from perennial.retraining.decisions import Arrival, Decline
+from perennial.events import DatasetVersionAccepted
+from perennial.retraining.decisions import Arrival
+from perennial.retraining.events import RetrainInput, RetrainOutput
 from perennial.retraining.governor import Governor
+from perennial.retraining.records import Trigger, alarmed, scheduled
 from perennial.stage import InputInvalid
 
 Given = TypeVar("Given")
@@ -18,14 +20,12 @@ def answer(message: RetrainInput, governor: Governor, catalog: Catalog) -> Retra
     """Do what the message asks. Raises InputInvalid when a field that the action needs is missing, ModelUnknown."""
     if message.action == "arrive":
         return _arrive(message, governor, catalog)
+    if message.action == "ask":
+        alarm = _given(message.alarm, "alarm", message.action)
+        return _ask(alarmed(alarm, message.as_of), governor, catalog.model(alarm.model))
     spec = catalog.model(_given(message.model, "model", message.action))
     if message.action == "schedule":
-        decided = governor.schedule(spec, message.as_of)
-        return RetrainOutput(
-            model=spec.name,
-            started=[] if isinstance(decided, Decline) else [decided],
-            declined=decided.reason if isinstance(decided, Decline) else None,
-        )
+        return _ask(scheduled(spec.name, message.as_of), governor, spec)
     flight = _given(message.flight, "flight", message.action)
     if message.action == "freeze":
         return _freeze(message, governor, spec, flight)
@@ -50,6 +50,15 @@ def _arrive(message: RetrainInput, governor: Governor, catalog: Catalog) -> Retr
     specs = [spec for _, spec in sorted(catalog.models.items()) if spec.dataset == detail.dataset]
     decided = [governor.arrive(spec, arrival, message.as_of) for spec in specs]
     return RetrainOutput(started=[flight for flight in decided if flight])
+
+
+def _ask(trigger: Trigger, governor: Governor, spec: ModelSpec) -> RetrainOutput:
+    record = governor.ask(spec, trigger)
+    return RetrainOutput(
+        model=spec.name,
+        started=[record.flight] if record.flight else [],
+        declined=None if record.flight else record.why,
+    )
 
 
 def _freeze(message: RetrainInput, governor: Governor, spec: ModelSpec, flight: str) -> RetrainOutput:

@@ -1,20 +1,29 @@
-"""The governor's memory: arrivals, the flight of each model, and what was trained (the triggers table)."""
+"""The governor's memory (the triggers table): triggers and what was decided about them, arrivals, the flight of each
+model, and what was trained.
+
+Records of triggers lie in a partition of their own: a storm of them takes no throughput from the flight's items.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict, dataclass, field, fields, replace
 from datetime import datetime
 from typing import Any
 
 from perennial.errors import ConditionFailed
-from perennial.retraining.decisions import Arrival
-from perennial.storage.items import ABSENT, Items
+from perennial.retraining.decisions import MONTH, Arrival
+from perennial.retraining.records import Record, record_id
+from perennial.storage.items import ABSENT, Item, Items
 
 FLIGHT = "FLIGHT"
 TRAINED = "TRAINED"
+HEAD = "HEAD"
+
+# How many starts are remembered: an item holds 400 KB, and nobody's budget is more than this in 30 days.
+STARTS = 1000
 
 
 @dataclass(frozen=True)
@@ -23,6 +32,7 @@ class Flight:
     known; `seen` were when its present leg began.
 
     `id` names the run and its workspace. A flight that settles for long goes on in further executions, its legs.
+    `cause` says which trigger started it.
     """
 
     id: str
@@ -33,6 +43,7 @@ class Flight:
     reason: str
     at: str
     leg: int = 1
+    cause: dict[str, Any] = field(default_factory=dict)
 
     @property
     def execution(self) -> str:
@@ -51,10 +62,42 @@ class Flight:
 
 
 @dataclass(frozen=True)
+class Head:
+    """How many flights a model has had, and when those of the last 30 days took off (and the last one, in any case)."""
+
+    flights: int = 0
+    starts: tuple[datetime, ...] = ()
+
+    def further(self, at: datetime) -> Item:
+        """What is remembered once one more took off at `at`."""
+        starts = sorted([*(one for one in self.starts if one > at - MONTH), at])
+        return {"flights": self.flights + 1, "starts": [one.isoformat() for one in starts[-STARTS:]]}
+
+
+@dataclass(frozen=True)
 class Triggers:
     """The triggers table."""
 
     items: Items
+
+    # ---- what was asked, and decided
+
+    def latest(self, model: str, key: str) -> Record | None:
+        """The last record of a trigger's key, or None."""
+        found = self.items.query(_records(model), record_id(key), newest_first=True, limit=1)
+        return next((_record(item) for item in found), None)
+
+    def create(self, record: Record) -> bool:
+        """Record a decision; False when there is one of this id."""
+        return self.items.create(_record_item(record))
+
+    def set_told(self, record: Record) -> None:
+        """Remember that everybody was told who has to know."""
+        self.items.update(_records(record.model), record.id, {"told": True})
+
+    def records(self, model: str) -> Iterator[Record]:
+        """Every record of a model."""
+        yield from map(_record, self.items.query(_records(model)))
 
     # ---- arrivals
 
@@ -103,29 +146,29 @@ class Triggers:
             return None
         return Flight(**{field.name: item[field.name] for field in fields(Flight) if field.name in item})
 
-    def take_off(
-        self, model: str, *, seen: int, latest: int, settle_seconds: int, reason: str, at: datetime
-    ) -> Flight | None:
-        """Take the model's one flight; None when another was faster.
+    def head(self, model: str) -> Head:
+        """How many flights there were, and when."""
+        item = self.items.get(_pk(model), HEAD)
+        if item is None:
+            return Head()
+        return Head(int(item["flights"]), tuple(datetime.fromisoformat(one) for one in item.get("starts", [])))
 
-        The number in the id counts the model's flights. The digest keeps a new environment of the same name from
-        reusing execution names, which Step Functions remembers for 90 days.
+    def take_off(self, flight: Flight, head: Head, at: datetime, record: Record | None) -> bool:
+        """Take the model's one flight, and record the decision that it started by; False when another was faster.
+
+        All of it or nothing: a budget that `head` allows is not overdrawn, and a trigger starts one flight at most.
         """
-        head = self.items.get(_pk(model), "HEAD")
-        flights = int(head["flights"]) if head else 0
-        digest = hashlib.sha256(f"{model} {flights + 1} {reason} {at.isoformat()}".encode()).hexdigest()[:8]
-        flight = Flight(
-            f"{model}-{flights + 1:06d}-{digest}", model, seen, latest, settle_seconds, reason, at.isoformat()
-        )
-        counted = ("flights = :flights", {":flights": flights}) if head else (ABSENT, None)
+        counted = ("flights = :flights", {":flights": head.flights}) if head.flights else (ABSENT, None)
+        recorded = [self.items.put_action(_record_item(record), ABSENT)] if record else []
         try:
             self.items.transact(
-                self.items.put_action({"pk": _pk(model), "sk": FLIGHT, **flight.__dict__}, ABSENT),
-                self.items.update_action(_pk(model), "HEAD", {"flights": flights + 1}, *counted),
+                self.items.put_action({"pk": _pk(flight.model), "sk": FLIGHT, **asdict(flight)}, ABSENT),
+                self.items.update_action(_pk(flight.model), HEAD, head.further(at), *counted),
+                *recorded,
             )
         except ConditionFailed:
-            return None
-        return flight
+            return False
+        return True
 
     def hand_over(self, flight: Flight, seen: int) -> Flight | None:
         """The flight in its next leg, which knows `seen` dataset versions; None when it is no longer in this one."""
@@ -163,6 +206,16 @@ class Triggers:
             return
 
 
+def flight_id(model: str, number: int, reason: str, at: datetime) -> str:
+    """Id of a model's flight of that number.
+
+    The digest keeps a new environment of the same name from reusing execution names, which Step Functions remembers
+    for 90 days.
+    """
+    digest = hashlib.sha256(f"{model} {number} {reason} {at.isoformat()}".encode()).hexdigest()[:8]
+    return f"{model}-{number:06d}-{digest}"
+
+
 def continued_as(execution: str) -> str:
     """Name of the execution that goes on where `execution` ends, when it ends before its training began."""
     match = re.fullmatch(r"(?P<flight>.+-\d{6,}-[0-9a-f]{8})(?:-(?P<leg>\d+))?", execution)
@@ -177,6 +230,20 @@ def _in_leg(flight: str, leg: int) -> tuple[str, dict[str, Any]]:
 
 def _pk(model: str) -> str:
     return f"MODEL#{model}"
+
+
+def _records(model: str) -> str:
+    return f"TRIGGERS#{model}"
+
+
+def _record_item(record: Record) -> Item:
+    item = asdict(record)
+    return {"pk": _records(record.model), "sk": item.pop("id"), **item}
+
+
+def _record(item: Item) -> Record:
+    known = {one.name: item[one.name] for one in fields(Record) if one.name in item}
+    return Record(id=item["sk"], **known)
 
 
 def _arrival_sk(arrival: Arrival) -> str:
