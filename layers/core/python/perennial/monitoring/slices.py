@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from scipy.special import stdtr
 
-from perennial.evaluation.blocks import DRAWS, MIN_DAYS, Array, Blocks, Interval, Statistic
+from perennial.evaluation.blocks import DRAWS, MIN_DAYS, Array, Blocks, Interval, quotient
 from perennial.evaluation.metrics import METRICS, Scored
 from perennial.monitoring.answered import Answered, day_blocks, said
 from perennial.monitoring.performance import main_metric
@@ -34,8 +34,8 @@ class _Slice:
     value: str
     rows: int
     days: int
-    statistic: Statistic
     found: Interval
+    drawn: Array
 
 
 def slices(
@@ -52,10 +52,10 @@ def slices(
     first.
 
     `worse` are those that whole days, drawn for slice and rest alike, show to be worse (one-sided, Benjamini–Hochberg
-    over all slices of all columns at `alpha`) and which are by `margin` at least. Values with fewer than `support` rows
-    are counted in `left_out`. A metric that moves with the base rate (accuracy, log loss, …) would call a slice bad
-    that is only different, so the task's first is taken in its place. Source: Benjamini and Hochberg, JRSS B 57 (1995);
-    error rates are simulated in tests/unit/monitoring.
+    over all slices of all columns at `alpha`) and which are by `margin` at least; of a regression, by so large a share.
+    Values with fewer than `support` rows are counted in `left_out`. A metric that moves with the base rate (accuracy,
+    log loss, …) would call a slice bad that is only different, so the task's first is taken in its place. Source:
+    Benjamini and Hochberg, JRSS B 57 (1995); error rates are simulated in tests/unit/monitoring.
     """
     name = main_metric(task, metric)
     name = name if name in _FAIR[task] else _FAIR[task][0]
@@ -65,13 +65,13 @@ def slices(
     for column, values in columns.items():
         labels = labelled(values)
         kept = list(_kept(task, name, rows, labels, blocks, support))
-        told += [_told(task, name, column, one, [other for other in kept if other is not one], blocks) for one in kept]
+        told += [_told(task, name, column, kept, place) for place in range(len(kept))]
         few = len(labels) - sum(one.rows for one in kept)
         if few:
             left_out.append({"column": column, "rows": few, "reason": f"in slices of fewer than {support} outcomes"})
     significant = reject([one["p"] for one in told], alpha)
     for one, found in zip(told, significant, strict=True):
-        one["worse"] = bool(found and one["by"] >= margin)
+        one["worse"] = bool(found and one["by"] >= margin * (one["rest"] if task == "regression" else 1.0))
     told.sort(key=lambda one: (not one["worse"], -(one["by"] or 0.0), one["column"], one["value"]))
     return {"metric": name, "margin": margin, "alpha": alpha, "slices": told, "left_out": left_out}
 
@@ -113,41 +113,38 @@ def _kept(task: str, name: str, rows: Answered, labels: Array, blocks: Blocks, s
         days = len(np.unique(scored.blocks.of))
         found = said(statistic, scored.blocks, metric.bounds, enough=days >= MIN_DAYS)
         if found is not None:
-            yield _Slice(str(values[number]), int(counts[number]), days, statistic, found)
+            yield _Slice(str(values[number]), int(counts[number]), days, found, statistic(blocks.draws))
 
 
-def _told(task: str, name: str, column: str, one: _Slice, others: list[_Slice], blocks: Blocks) -> dict[str, Any]:
+def _told(task: str, name: str, column: str, kept: list[_Slice], place: int) -> dict[str, Any]:
     """A slice as it is reported; `by` is how much worse it is than the rest, `p` says how surely."""
+    one, others = kept[place], kept[:place] + kept[place + 1 :]
     about: dict[str, Any] = {
         "column": column, "value": one.value, "rows": one.rows, "metric": one.found.to_json(),
         "rest": None, "by": None, "p": None, "worse": False,
     }  # fmt: skip
     if not others:
         return about
-    weights = np.array([other.rows for other in others], dtype=np.float64)
-    weights /= weights.sum()
     sign = -1.0 if METRICS[task][name].greater_is_better else 1.0
-
-    def difference(counts: Array) -> Array:
-        rest = weights @ np.stack([other.statistic(counts) for other in others])
-        apart: Array = sign * (one.statistic(counts) - rest)
-        return apart
-
-    about["rest"] = float(weights @ [other.found.value for other in others])
-    about["by"] = float(sign * (one.found.value - about["rest"]))
-    about["p"] = _p(difference, about["by"], blocks, one.days)
-    return about
+    weights = np.array([[other.rows] for other in others], dtype=np.float64)
+    rest = float(_mean(np.array([[other.found.value] for other in others]), weights)[0])
+    by = float(sign * (one.found.value - rest))
+    drawn = sign * (one.drawn - _mean(np.stack([other.drawn for other in others]), weights))
+    return about | {"rest": rest, "by": by, "p": _p(drawn, by, one.days)}
 
 
-def _p(difference: Statistic, by: float, blocks: Blocks, days: int) -> float | None:
+def _mean(values: Array, weights: Array) -> Array:
+    """The weighted mean [d] of the slices' values [s, d], of those that are defined."""
+    weights = weights * np.isfinite(values)
+    return quotient((weights * np.nan_to_num(values)).sum(axis=0), weights.sum(axis=0))
+
+
+def _p(drawn: Array, by: float, days: int) -> float | None:
     """The one-sided p-value of "not worse", by Student's t over the `days` that the slice occurs on (its spread as
     evaluation.blocks.interval has it); None where those are too few.
     """
-    if days < MIN_DAYS:
-        return None
-    drawn = difference(blocks.draws)
     drawn = drawn[np.isfinite(drawn)]
-    spread = float(drawn.std(ddof=1)) * np.sqrt(days / (days - 1)) if len(drawn) >= DRAWS / 2 else 0.0
-    if not spread > 0:
+    if days < MIN_DAYS or len(drawn) < DRAWS / 2:
         return None
-    return float(stdtr(days - 1, -by / spread))
+    spread = float(drawn.std(ddof=1)) * np.sqrt(days / (days - 1))
+    return float(stdtr(days - 1, -by / spread)) if spread > 0 else None
