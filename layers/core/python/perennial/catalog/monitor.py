@@ -26,8 +26,8 @@ class Monitor(Spec):
 
     An outcome counts when it arrives within `horizon` of its prediction, so that only predictions older than that are
     asked how good they were. Harm is to be more than `margin` worse in `metric` (the task's first, when not named) than
-    the version was on the rows held out when it was trained. `slices` are features by whose values performance is told
-    apart, where a value has `support` outcomes at least.
+    the version was on the rows held out when it was trained; of a regression, by so large a share. `slices` are
+    features by whose values performance is told apart, where a value has `support` outcomes at least.
     """
 
     schedule: Annotated[str, AfterValidator(check_schedule)] | None = "rate(1 day)"

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 # Bets as shares of the largest that cannot lose everything. Fixed beforehand: the large ones find what is gross after a
 # dozen observations, the small ones find what is slight after thousands.
-_PARTS = (0.95, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01)
+PARTS = (0.95, 0.7, 0.5, 0.35, 0.2, 0.1, 0.05, 0.02, 0.01)
 
 
 def over(seen: Mapping[float, int], bound: float, lowest: float = 0.0) -> float:
@@ -24,7 +24,7 @@ def over(seen: Mapping[float, int], bound: float, lowest: float = 0.0) -> float:
     """
     if lowest >= bound:
         raise ValueError(f"no bound below which observations may lie: {bound}, and {lowest} is the least")
-    bets = [part / (bound - lowest) for part in _PARTS]
+    bets = [part / (bound - lowest) for part in PARTS]
     return mean_of(sum(count * math.log1p(bet * (x - bound)) for x, count in seen.items()) for bet in bets)
 
 
