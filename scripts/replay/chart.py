@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from html import escape
 
-WIDTH, LEFT, RIGHT = 1000, 150, 150
+WIDTH, LEFT, RIGHT = 1000, 130, 170
 TOP, HEIGHT = 16, 230
 LANE = 26
 STROKES = {

@@ -21,7 +21,7 @@ Row = dict[str, str | None]
 class Example:
     """A catalog with one model, and its data.
 
-    `files` writes one CSV per month into a directory; the first `trained` of them are there before anything is asked.
+    `files` writes one CSV per month into a directory (`…-2013-12.csv`); the first `trained` of them are there before anything is asked.
     Rows of one hour by `time` (a column, ISO 8601 in UTC) and the same `asked_by` are asked about in one request.
     """
 
@@ -66,12 +66,17 @@ class Year:
 
     @cached_property
     def days(self) -> dict[date, list[Row]]:
-        """What is asked on each day, in order: all but the months that the first model is trained on."""
+        """What is asked on each day, in order: all but the months that the first model is trained on.
+
+        A file holds a month by local time: its last hours, which are the next month's in UTC, are the next file's to
+        ask about; after the last file, nobody asks.
+        """
         found: dict[date, list[Row]] = defaultdict(list)
         for file in self.files[self.example.trained :]:
             for row in self.example.read(file):
                 found[self.example.at(row).date()].append(row)
-        return dict(sorted(found.items()))
+        last = self.files[-1].stem[-len("2013-12") :]
+        return {day: rows for day, rows in sorted(found.items()) if f"{day:%Y-%m}" <= last}
 
 
 FLIGHTS = Example(

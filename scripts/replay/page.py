@@ -9,7 +9,7 @@ from html import escape
 from scripts.replay.chart import Line, Mark, Span, chart
 from scripts.replay.timeline import Event, Timeline
 
-NAMES = {"served": "the loop", "frozen": "never retrained", "always": "a new model every month"}
+NAMES = {"served": "the loop", "frozen": "never retrained", "always": "retrained every month"}
 # One lane of marks each, from what the monitor said down to what came of it.
 LANES = {
     "alarmed": "alarms",
@@ -86,8 +86,8 @@ def _opening(year: Timeline) -> str:
 
 def _figures(year: Timeline) -> str:
     shown = [(NAMES[name], _number(year.mean(name))) for name in ("served", "frozen", "always")]
-    shown.append(("deployments by the loop", str(year.deployed)))
-    shown.append(("deployments of every month", str(year.months_after_the_first)))
+    shown.append(("versions it deployed", str(year.deployed)))
+    shown.append(("with one every month", str(year.months_after_the_first)))
     cells = "".join(f"<div><b>{value}</b>{escape(name)}</div>" for name, value in shown)
     return f'<div class="figures">{cells}</div>'
 
