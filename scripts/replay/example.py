@@ -21,7 +21,8 @@ Row = dict[str, str | None]
 class Example:
     """A catalog with one model, and its data.
 
-    `files` writes one CSV per month into a directory (`…-2013-12.csv`); the first `trained` of them are there before anything is asked.
+    `files` writes one CSV per month into a directory (`…-2013-12.csv`); the first `trained` of them are there before
+    anything is asked.
     Rows of one hour by `time` (a column, ISO 8601 in UTC) and the same `asked_by` are asked about in one request.
     """
 
