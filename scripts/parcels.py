@@ -26,10 +26,10 @@ ZONES = ("010", "020", "035", "041", "077", "090")
 SCANS = {"on time": "D10", "late": "D20", "returned": "R01"}
 
 
-def months(directory: Path) -> list[Path]:
-    """The files `parcels-2025-<MM>.csv` in `directory`, in order; those that exist already are not written again."""
+def months(directory: Path, count: int = MONTHS) -> list[Path]:
+    """The first `count` files `parcels-2025-<MM>.csv` in `directory`, in order; those that exist stay as they are."""
     directory.mkdir(parents=True, exist_ok=True)
-    paths = [directory / f"parcels-2025-{month:02d}.csv" for month in range(1, MONTHS + 1)]
+    paths = [directory / f"parcels-2025-{month:02d}.csv" for month in range(1, count + 1)]
     for month, path in enumerate(paths, start=1):
         if not path.exists():
             fresh = directory / f".{path.name}.part"

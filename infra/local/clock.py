@@ -1,4 +1,4 @@
-"""The clock of the local cloud: real time plus an offset that can be driven forward."""
+"""The clock of the local cloud: real time plus an offset, from where it was set on; it can be driven forward."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from datetime import UTC, datetime
 
 
 class Clock:
-    """Real time plus an offset in seconds; whoever waits on it wakes when it is driven past the deadline.
+    """Real time plus an offset in seconds; whoever waits on it wakes when it is driven past the deadline. It begins at
+    `start` (None: now).
 
     Schedules, Waits and retries of the local cloud read this clock only, so a month passes in one `advance`.
     """
 
-    def __init__(self) -> None:
-        self._offset = 0.0
+    def __init__(self, start: datetime | None = None) -> None:
+        self._offset = 0.0 if start is None else start.timestamp() - time.time()
         self._moved = threading.Condition()
         self._watchers: list[Callable[[], None]] = []
 

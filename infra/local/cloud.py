@@ -14,12 +14,14 @@ import socket
 import sys
 import threading
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from types import FrameType, TracebackType
 from typing import Any, Self
 
 from infra.local import process, workflows
 from infra.local.assembly import AssemblyError, read
+from infra.local.clock import Clock
 from infra.local.context import Cloud, Service
 from infra.local.delivery import DeliveryService
 from infra.local.events import EventsService
@@ -54,12 +56,21 @@ LAST_WORDS = 5.0
 class LocalCloud:
     """One local cloud in this process (moto's state is per process: one at a time).
 
-    Port 0 means any free port. Use as a context manager, or `start` and `stop`.
+    Port 0 means any free port; the clock begins at `clock` (None: now). A context manager; or `start` and `stop`.
     """
 
-    def __init__(self, workdir: Path, port: int = 0, api_port: int | None = None, *, strict: bool = False) -> None:
+    def __init__(
+        self,
+        workdir: Path,
+        port: int = 0,
+        api_port: int | None = None,
+        *,
+        strict: bool = False,
+        clock: datetime | None = None,
+    ) -> None:
         self.workdir = workdir.absolute()
         self.strict = strict
+        self._clock = Clock(clock)
         self.state = "starting"
         self.error: str | None = None
         self.finished = threading.Event()
@@ -75,7 +86,7 @@ class LocalCloud:
             front = Front(self.services, self.control)
             self._server = Server(self._wanted[0], front)
             api_port = free_port(self._wanted[1], "the HTTP API")
-            self.cloud = Cloud(self._server.port, api_port, self.workdir, strict=self.strict)
+            self.cloud = Cloud(self._server.port, api_port, self.workdir, strict=self.strict, clock=self._clock)
             front.gate = Gate(self.cloud)
             self.provisioner = Provisioner(self.cloud, self._progress)
             prepare_moto(self._server.port)
@@ -199,10 +210,12 @@ def write_state(running: LocalCloud, env: str) -> Path:
     return path
 
 
-def serve(assembly: Path, port: int, workdir: Path, env: str, *, strict: bool = False) -> int:
+def serve(
+    assembly: Path, port: int, workdir: Path, env: str, *, strict: bool = False, clock: datetime | None = None
+) -> int:
     """Start, provision, serve until SIGTERM, SIGINT or a shutdown call; the exit status."""
     _exit_on_signals()
-    running = LocalCloud(workdir, port, strict=strict)
+    running = LocalCloud(workdir, port, strict=strict, clock=clock)
     state: Path | None = None
     try:
         with running:
@@ -252,9 +265,10 @@ def main() -> int:
     parser.add_argument("--workdir", type=Path, default=Path(".perennial"), help="state, code and logs of this run")
     parser.add_argument("--env", default="dev", help="the environment of the assembly, for those who read local.json")
     parser.add_argument("--strict", action="store_true", help="functions run on the wheels of their layers alone")
+    parser.add_argument("--clock", type=datetime.fromisoformat, help="where the clock begins, with its zone; else now")
     asked = parser.parse_args()
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    return serve(asked.assembly, asked.port, asked.workdir, asked.env, strict=asked.strict)
+    return serve(asked.assembly, asked.port, asked.workdir, asked.env, strict=asked.strict, clock=asked.clock)
 
 
 if __name__ == "__main__":

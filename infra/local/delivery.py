@@ -266,7 +266,9 @@ def _put_log_events(
     if stamps != sorted(stamps):
         reason = "Log events in a single PutLogEvents request must be in chronological order."
         raise InvalidParameterException(reason)
-    oldest, newest = (time.time() - OLDEST) * 1000, (cloud.clock.time() + NEWEST) * 1000
+    # who writes may read the machine's clock, which this one has left behind or has not come to yet
+    clocks = time.time(), cloud.clock.time()
+    oldest, newest = (min(clocks) - OLDEST) * 1000, (max(clocks) + NEWEST) * 1000
     old = sum(stamp < oldest for stamp in stamps)
     new = sum(stamp <= newest for stamp in stamps)
     rejected = ({"tooOldLogEventEndIndex": old} if old else {}) | (

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from random import SystemRandom
 from typing import Any
@@ -69,16 +70,24 @@ def running(workdir: Path) -> dict[str, Any]:
 
 
 def start(
-    assembly: Path, *, port: int, env: str, workdir: Path, say: Callable[[str], None], strict: bool = False
+    assembly: Path,
+    *,
+    port: int,
+    env: str,
+    workdir: Path,
+    say: Callable[[str], None],
+    strict: bool = False,
+    clock: datetime | None = None,
 ) -> dict[str, Any]:
     """Start the cloud as a process of its own and wait until the assembly is provisioned; its state.
 
-    Raises Failure with the cloud's own words when it does not come up.
+    Its clock begins at `clock` (None: now). Raises Failure with the cloud's own words when it does not come up.
     """
     workdir.mkdir(parents=True, exist_ok=True)
     log = workdir / "cloud.log"
     command = [sys.executable, "-m", "infra.local.cloud", "--assembly", str(assembly), "--port", str(port)]
     command += ["--workdir", str(workdir), "--env", env, *(["--strict"] if strict else [])]
+    command += [] if clock is None else ["--clock", clock.isoformat()]
     environment = os.environ | {"PYTHONPATH": f"{ROOT}:{ROOT / 'layers/core/python'}"}
     with log.open("wb") as output:
         process = subprocess.Popen(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
@@ -34,18 +35,22 @@ def up(
     strict: Annotated[
         bool, typer.Option("--strict", help="Functions run on the wheels of their layers alone.")
     ] = False,
+    clock: Annotated[
+        str | None, typer.Option(help="Where its clock begins, in UTC: 2013-04-01, 2013-04-01T06:00. Now, if not said.")
+    ] = None,
     detach: Annotated[bool, typer.Option("--detach", help="Return when it is ready.")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Synthesize the template and run it on the local cloud; once it runs, bring it up to the changed template."""
     started = time.monotonic()
     _check(env, catalog)
+    begins = None if clock is None else moment(clock)
     with errors.status("synthesizing the template") as shown:
         assembly = synthesize(env=env, catalog=catalog)
         if strict:
             shown.update("unpacking the layers")
             unpack_layers(env)
-        state = _start_or_update(assembly, port, env, strict, shown)
+        state = _start_or_update(assembly, port, env, strict, begins, shown)
     seconds = round(time.monotonic() - started, 1)
     endpoint, api = f"http://127.0.0.1:{state['port']}", f"http://127.0.0.1:{state['api_port']}"
     if as_json:
@@ -76,10 +81,24 @@ def unpack_layers(env: str) -> None:
         errors.print(f"{runtime} is not on this machine: functions run on python{chosen.python}")
 
 
-def _start_or_update(assembly: Path, port: int, env: str, strict: bool, shown: Status) -> dict[str, object]:
+def moment(text: str) -> datetime:
+    """The time in `text`, UTC unless it says otherwise. Raises Failure."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise Failure(f"--clock {text!r} is no time; write 2013-04-01 or 2013-04-01T06:00") from error
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
+
+
+def _start_or_update(
+    assembly: Path, port: int, env: str, strict: bool, clock: datetime | None, shown: Status
+) -> dict[str, object]:
     state = local.read_state(local.WORKDIR)
     if state is None:
-        return local.start(assembly, port=port, env=env, strict=strict, workdir=local.WORKDIR, say=shown.update)
+        wanted = {"port": port, "env": env, "strict": strict, "clock": clock}
+        return local.start(assembly, workdir=local.WORKDIR, say=shown.update, **wanted)
+    if clock is not None:
+        raise Failure("a local cloud runs here already, and its clock goes on; `perennial tick` drives it forward")
     if (state["port"], state["env"], state.get("strict", False)) != (port, env, strict):
         how = ", strict" if state.get("strict") else ""
         raise Failure(

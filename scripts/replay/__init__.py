@@ -1,0 +1,1 @@
+"""`scripts/demo --year`: a year of an example, month by month, through the whole loop on the local cloud."""
