@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -53,7 +54,7 @@ def why(asked: Asked) -> str:
     known, flight = asked["evidence"], asked["flight"]
     if asked["decided"] == "started":
         return f"{asked['why']} → {flight}"
-    told = {
+    told: dict[str, Callable[[], str]] = {
         "data": lambda: f"{known['dataset']} version {known['version']}, {known['rows']:,} rows",
         "drift": lambda: known["summary"],
         "performance": lambda: known["summary"],

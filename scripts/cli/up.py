@@ -95,8 +95,8 @@ def _start_or_update(
 ) -> dict[str, object]:
     state = local.read_state(local.WORKDIR)
     if state is None:
-        wanted = {"port": port, "env": env, "strict": strict, "clock": clock}
-        return local.start(assembly, workdir=local.WORKDIR, say=shown.update, **wanted)
+        where = local.WORKDIR
+        return local.start(assembly, port=port, env=env, workdir=where, say=shown.update, strict=strict, clock=clock)
     if clock is not None:
         raise Failure("a local cloud runs here already, and its clock goes on; `perennial tick` drives it forward")
     if (state["port"], state["env"], state.get("strict", False)) != (port, env, strict):

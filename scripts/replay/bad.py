@@ -19,8 +19,9 @@ from perennial.catalog.model import ModelSpec
 from perennial.datasets.parts import ContentDigest
 from perennial.datasets.versions import DatasetVersion, list_versions
 from perennial.storage.objects import Objects
+from perennial.training.candidate import workspace
 from perennial.training.request import CatalogAt, NamedVersion, TrainRequest
-from perennial.training.run import train, workspace
+from perennial.training.run import train
 from scripts.cli.deployment import Deployment
 from scripts.cli.output import Failure
 

@@ -18,7 +18,7 @@ from perennial.evaluation.scoring import Graph
 from perennial.registry import ModelVersion
 from perennial.storage.items import Items
 from perennial.storage.objects import Objects
-from perennial.training.data import Rows, read_versions, to_rows
+from perennial.training.data import Rows, join_tables, read_version, to_rows
 from perennial.training.export import export
 from perennial.training.features import features_of
 from perennial.training.pipeline import fit
@@ -41,7 +41,7 @@ class Baselines:
             NamedVersion(version=one.version, rows=one.rows, content_sha256=one.content_sha256, files=list(one.files))
             for one in list_versions(items, spec.dataset)
         ]
-        table = read_versions(data, versions, list(wanted))
+        table = join_tables([read_version(data, version, list(wanted)) for version in versions])
         self._rows = to_rows(table, spec, self._features, contract.event_time)
         if self._rows.time is None:
             raise Failure(f"dataset {spec.dataset} has no event time, by which a year could be replayed")
