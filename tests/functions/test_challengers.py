@@ -51,7 +51,7 @@ def refused(world: World, run: str, gate: str) -> str:
     gated, registered = list(world.ledger.read("model/late-trips"))[-2:]
     assert (gated.fact, gated.evidence["passed"], gated.evidence["gates"]) == ("gated", False, record["gates"])
     assert (registered.fact, registered.evidence["passed"]) == ("registered", False)
-    return failed[gate]
+    return str(failed[gate])
 
 
 def with_label(table: pa.Table, late: Any, name: str = "late") -> pa.Table:
