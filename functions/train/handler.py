@@ -1,4 +1,4 @@
-"""Stage train: a Fargate task; the request of its run lies at the S3 key in RUN_REQUEST."""
+"""Stage train: a Fargate task for the request at S3 key RUN_REQUEST; with TUNE_CHUNK it searches parameters for it."""
 
 from __future__ import annotations
 
@@ -14,25 +14,21 @@ from perennial.storage.items import Items
 from perennial.storage.objects import Objects
 from perennial.training import kernels
 
-EVIDENCE = (
-    "run", "algorithm", "datasets", "rows", "window", "split", "trained_until", "metrics", "parity",
-    "code_sha256", "seed",
-)  # fmt: skip
-
 
 def run(settings: TrainSettings, progress: Callable[[str], None]) -> None:
-    """Train the requested run and record it."""
+    """Train the requested run and record it, or search parameters for it."""
     # numpy is loaded here and not before: BLAS takes its kernel from the environment when it is loaded
     kernels.pin()
     from perennial.training.provenance import code_sha256
     from perennial.training.request import TrainRequest
-    from perennial.training.run import train
+    from perennial.training.run import EVIDENCE, search_part, train
 
     objects = Objects(settings.data_bucket)
     request = TrainRequest.model_validate(objects.get_json(settings.run_request))
     catalog = load_catalog(request.catalog.bucket, request.catalog.key)
-    functions = Path(__file__).parents[1]
-    code = code_sha256([functions / "train", functions / "evaluate"])
+    if settings.tune_chunk is not None:
+        return search_part(request, settings.tune_chunk, catalog, objects, progress)
+    code = code_sha256([Path(__file__).parents[1] / name for name in ("train", "evaluate")])
     record = train(request, catalog, objects, code, progress)
     Ledger(Objects(settings.ledger_bucket), Items(settings.registry_table)).append(
         f"model/{request.model}",
@@ -51,7 +47,8 @@ def main() -> int:
     error_key = f"{settings.run_request.rpartition('/')[0]}/error.json"
 
     def attempt(progress: Callable[[str], None]) -> None:
-        if objects.find_json(error_key):  # of an attempt before; the role may not delete
+        # of an attempt before (the role may not delete); of tasks side by side, none may take back what another said
+        if settings.tune_chunk is None and objects.find_json(error_key):
             objects.put_json(error_key, {})
         run(settings, progress)
 

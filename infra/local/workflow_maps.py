@@ -1,4 +1,5 @@
-"""Distributed maps of the state machine interpreter: rights, the list of items, failures, the size of what comes back.
+"""Maps of the state machine interpreter: by which name they fail; of distributed ones rights, the list of items, failures
+and the size of what comes back.
 
 moto runs the executions of a map as iterations within that of their parent; what AWS makes of them is added here.
 Sources: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html,
@@ -12,8 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
+from moto.stepfunctions.parser.asl.component.common.error_name.custom_error_name import CustomErrorName
+from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name import StatesErrorName
 from moto.stepfunctions.parser.asl.component.common.error_name.states_error_name_type import StatesErrorNameType
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.item_reader.item_reader_decl import ItemReader
+from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration import iteration_worker
 from moto.stepfunctions.parser.asl.component.state.exec.state_map.iteration.distributed_iteration_component import (
     DistributedIterationComponent,
 )
@@ -28,10 +32,17 @@ MayStart = Callable[[str, str], bool]
 
 def apply(patches: Patches, may_start: MayStart) -> None:
     """Replace what moto does differently from AWS."""
+    patches.replace(iteration_worker, "CustomErrorName", _error_name)
     patches.replace(ItemReader, "_eval_body", _read(ItemReader._eval_body))
     patches.replace(
         DistributedIterationComponent, "_map_run", _map_run(DistributedIterationComponent._map_run, may_start)
     )
+
+
+def _error_name(error_name: str | None) -> CustomErrorName | StatesErrorName:
+    """An iteration may fail by one of the reserved names too, as when its task fails: the map then fails by it."""
+    reserved = next((kind for kind in StatesErrorNameType if kind.to_name() == error_name), None)
+    return CustomErrorName(error_name) if reserved is None else StatesErrorName(typ=reserved)
 
 
 def _read(original: Callable[..., None]) -> Any:

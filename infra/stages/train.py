@@ -18,6 +18,7 @@ from perennial.settings import TrainSettings
 
 # Given by the workflow when it starts a task, so not part of the task's definition.
 REQUEST = "run_request"
+CHUNK = "tune_chunk"
 _UNITS_PER_VCPU = 1024
 _MIB_PER_GIB = 1024
 # Between asking the process to end (SIGTERM) and ending it.
@@ -81,7 +82,7 @@ class Train(Construct):
             container_name="train",
             image=image.for_task(),
             command=["python", "-m", "functions.train.handler"],
-            environment=variables(TrainSettings, shared.values(), without=[REQUEST]),
+            environment=variables(TrainSettings, shared.values(), without=[REQUEST, CHUNK]),
             logging=ecs.LogDriver.aws_logs(stream_prefix="train", log_group=self.log_group),
             stop_timeout=_STOP,
         )

@@ -14,7 +14,7 @@ ANYTHING = (["States.DataLimitExceeded"], [sfn.Errors.ALL])
 
 
 def catch(
-    state: sfn.TaskStateBase,
+    state: sfn.TaskStateBase | sfn.Map,
     handler: sfn.IChainable,
     *reasons: type[PerennialError],
     at: str = "$.failure",

@@ -8,7 +8,7 @@ from aws_cdk import aws_stepfunctions as sfn
 from aws_cdk import aws_stepfunctions_tasks as tasks
 from constructs import Construct
 
-from infra.stages.train import REQUEST, Train
+from infra.stages.train import CHUNK, REQUEST, Train
 from infra.workflows.steps import Patience, path
 from perennial.catalog.rollout import LONGEST
 from perennial.errors import ECS_UNAVAILABLE, STATES_UNAVAILABLE, RolloutRunning
@@ -41,11 +41,33 @@ EXECUTION_NOT_STARTED = Patience(
 
 def run_training(scope: Construct, train: Train) -> tasks.EcsRunTask:
     """State Train: the task on Fargate, to its end."""
-    request = tasks.TaskEnvironmentVariable(name=REQUEST.upper(), value=path("look.request_key"))
-    override = tasks.ContainerOverride(container_definition=train.container, environment=[request])
+    return _run_task(scope, "Train", train, {REQUEST: path("look.request_key")})
+
+
+def run_searches(scope: Construct, train: Train, most: int) -> sfn.Map:
+    """State Tune: for each of `$.chunks` (at most `most`) a task of its own searches parameters, all side by side.
+
+    What they find lies in the workspace of the run, where Train looks for it.
+    """
+    searches = sfn.Map(
+        scope,
+        "Tune",
+        items_path="$.chunks",
+        item_selector={"request_key": path("look.request_key"), "chunk": sfn.JsonPath.string_at("$$.Map.Item.Value")},
+        max_concurrency=most,
+        result_path=sfn.JsonPath.DISCARD,
+    )
+    variables = {REQUEST: path("request_key"), CHUNK: path("chunk")}
+    searches.item_processor(_run_task(scope, "Search", train, variables))
+    return searches
+
+
+def _run_task(scope: Construct, state: str, train: Train, variables: dict[str, str]) -> tasks.EcsRunTask:
+    given = [tasks.TaskEnvironmentVariable(name=name.upper(), value=value) for name, value in variables.items()]
+    override = tasks.ContainerOverride(container_definition=train.container, environment=given)
     task = tasks.EcsRunTask(
         scope,
-        "Train",
+        state,
         integration_pattern=sfn.IntegrationPattern.RUN_JOB,
         cluster=train.cluster,
         task_definition=train.task,

@@ -20,6 +20,7 @@ from infra.workflows.approval import Approval
 from infra.workflows.failures import catch, refused, unexplained
 from infra.workflows.jobs import roll_out, run_training
 from infra.workflows.steps import NOW, REASON, call, path
+from infra.workflows.tuning import tuned_before
 from perennial.errors import FlightUnknown
 
 # Looks of one execution; a flight that has not settled by then goes on in a new one. A look is 9 events (waiting 2, the
@@ -78,12 +79,13 @@ class LifecycleWorkflow(Construct):
         rolled_out = deployed.next(ended)
         allowed = approval.before(rolled_out, ended) if approval else rolled_out
         gate = sfn.Choice(self, "Gate").when(passed, allowed).otherwise(ended)
+        trained.next(evaluated).next(registered).next(gate)
         ready = sfn.Condition.boolean_equals("$.look.ready", True)
         settle = sfn.Wait(self, "Settle", time=sfn.WaitTime.seconds_path("$.look.settle_seconds"))
         long = sfn.Condition.number_greater_than("$.look.next_look", LOOKS)
         settled = (
             sfn.Choice(self, "Settled")
-            .when(ready, trained.next(evaluated).next(registered).next(gate))
+            .when(ready, tuned_before(self, shared.catalog, train, trained, explain))
             .when(long, hand_over.next(sfn.Succeed(self, "Continued")))
         )
         definition = self._open().next(settle).next(look).next(settled.otherwise(settle))

@@ -56,7 +56,7 @@ def test_a_function_gets_exactly_the_variables_its_settings_read(app: App, stage
 
 def test_the_training_task_gets_the_variables_that_its_request_does_not_bring(app: App) -> None:
     container = app.one("AWS::ECS::TaskDefinition").props["ContainerDefinitions"][0]
-    given = {variable["Name"] for variable in container["Environment"]} | {"RUN_REQUEST"}
+    given = {variable["Name"] for variable in container["Environment"]} | {"RUN_REQUEST", "TUNE_CHUNK"}
     assert given == {name.upper() for name in settings.TrainSettings.model_fields}
 
 

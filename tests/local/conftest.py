@@ -8,23 +8,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import boto3
-import psutil
 import pytest
 
 from infra.local.cloud import LocalCloud
 from infra.local.context import Cloud
 from perennial.storage import translate
-from scripts.cli.local import free_port
 from tests.local.principals import standing_roles
-from tests.local.shop import Shop, eventually, new_shop, orders, write_catalog
+from tests.local.shop import Shop, eventually, new_shop, orders, running, write_catalog
 
 
 @pytest.fixture(scope="session")
 def local_cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LocalCloud]:
     """The composition: services, control endpoints, clock."""
-    with LocalCloud(tmp_path_factory.mktemp("cloud")) as running:
-        standing_roles(running.cloud)
-        yield running
+    with LocalCloud(tmp_path_factory.mktemp("cloud")) as composed:
+        standing_roles(composed.cloud)
+        yield composed
 
 
 @pytest.fixture(scope="session")
@@ -37,15 +35,8 @@ def cloud(local_cloud: LocalCloud) -> Cloud:
 def shop_deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     """The shop's catalog, up; in the end `perennial down` must leave no process behind."""
     shop = new_shop(tmp_path_factory.mktemp("shop"))
-    catalog = write_catalog(shop.workdir / "catalog")
-    pid = shop.json("up", "--detach", "--port", str(free_port()), "--catalog", str(catalog))["pid"]
-    try:
-        shop.environment.update(shop.json("env"))
+    with running(shop, write_catalog(shop.workdir / "catalog")):
         yield shop
-    finally:
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        assert shop.json("down") == {"stopped": True}
-        assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,8 @@ import shlex
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -17,7 +18,9 @@ from typing import Any
 
 import boto3
 import numpy as np
+import psutil
 
+from scripts.cli.local import free_port
 from scripts.cli.signing import Api
 
 ROOT = Path(__file__).parents[2]
@@ -167,6 +170,19 @@ def new_shop(workdir: Path) -> Shop:
         "COLUMNS": "200",
     }
     return Shop(workdir, environment)
+
+
+@contextmanager
+def running(shop: Shop, catalog: Path) -> Iterator[None]:
+    """The shop is up with that catalog; in the end `perennial down` must leave no process behind."""
+    pid = shop.json("up", "--detach", "--port", str(free_port()), "--catalog", str(catalog))["pid"]
+    try:
+        shop.environment.update(shop.json("env"))
+        yield
+    finally:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+        assert shop.json("down") == {"stopped": True}
+        assert not [one for one in family if one.is_running() and one.status() != psutil.STATUS_ZOMBIE]
 
 
 def eventually(what: Callable[[], Any], *, seconds: float = 300) -> Any:

@@ -517,6 +517,30 @@ class TestTasks:
         assert cause["StopCode"] == "EssentialContainerExited"
         assert cause["StoppedReason"] == "Essential container in task exited"
 
+    def each(self, task: str, **members: Any) -> dict[str, Any]:
+        """A task of its own for each item of `$.items`, side by side."""
+        one = {"Mode": "INLINE"}
+        processor = {"ProcessorConfig": one, "StartAt": "Search", "States": {"Search": self.state(task)}}
+        return {"Type": "Map", "ItemsPath": "$.items", "ItemProcessor": processor, "MaxConcurrency": 3, "End": True} | (
+            members
+        )
+
+    def test_tasks_of_a_map_run_side_by_side(self, cloud: Cloud, task: str) -> None:
+        arn = machine(cloud, ("Tune", self.each(task, ResultPath=None)))
+        began = time.monotonic()
+        given = {"items": [{"code": "0", "sleep": "3"} for _ in range(3)], "kept": 1}
+        done = run(cloud, arn, given)
+        assert json.loads(done["output"]) == given
+        assert time.monotonic() - began < 3 * 3
+
+    def test_a_task_of_a_map_that_fails_fails_the_map_with_its_description(self, cloud: Cloud, task: str) -> None:
+        catch = [{"ErrorEquals": ["States.ALL"], "ResultPath": "$.why", "Next": "Explain"}]
+        arn = machine(cloud, ("Tune", self.each(task, Catch=catch)), ("Explain", {"Type": "Succeed"}))
+        given = {"items": [{"code": code, "sleep": "0"} for code in ("0", "3", "0")]}
+        why = json.loads(run(cloud, arn, given)["output"])["why"]
+        assert why["Error"] == "States.TaskFailed"
+        assert json.loads(why["Cause"])["Containers"][0]["ExitCode"] == 3
+
     def test_a_task_that_cannot_be_asked_for_fails_with_the_services_error(self, cloud: Cloud, task: str) -> None:
         state = self.state(task)
         state["Parameters"]["Cluster"] = "no-such-cluster"

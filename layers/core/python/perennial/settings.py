@@ -70,10 +70,14 @@ class RetrainSettings(CatalogSettings, LedgerSettings):
 
 
 class TrainSettings(CatalogSettings, LedgerSettings):
-    """Stage train (a Fargate task); `run_request` is the S3 key of the run's request."""
+    """Stage train (a Fargate task); `run_request` is the S3 key of the run's request.
+
+    With `tune_chunk`, the task searches parameters among the candidates of that chunk and trains nothing.
+    """
 
     data_bucket: str
     run_request: str
+    tune_chunk: int | None = None
 
 
 class EvaluateSettings(CatalogSettings, LedgerSettings):

@@ -34,6 +34,12 @@ from perennial.training.provenance import surroundings
 from perennial.training.request import TrainRequest
 from perennial.training.scoring import score
 
+# Of the training record, what the ledger keeps.
+EVIDENCE = (
+    "run", "algorithm", "datasets", "rows", "window", "split", "trained_until", "metrics", "parity",
+    "code_sha256", "seed",
+)  # fmt: skip
+
 
 def train(
     request: TrainRequest, catalog: Catalog, objects: Objects, code_sha256: str, progress: Progress
@@ -65,10 +71,14 @@ def train(
     return record
 
 
-def search_part(
-    request: TrainRequest, chunk: int, catalog: Catalog, objects: Objects, progress: Progress
-) -> dict[str, Any]:
-    """Search parameters among the candidates of a chunk, and leave what came of it for the training of this run."""
+def search_part(request: TrainRequest, chunk: int, catalog: Catalog, objects: Objects, progress: Progress) -> None:
+    """Search parameters among the candidates of a chunk, and leave what came of it for the training of this run.
+
+    A task that is started twice finds the result of the first. Raises as `train` does.
+    """
+    if objects.find_json(tuned_key(request.run, chunk)) is not None:
+        progress(f"chunk {chunk + 1} has been searched before")
+        return
     spec, clock = catalog.model(request.model), Clock(progress)
     with threadpool_limits(limits=1):
         material = prepare_material(spec, request, catalog, objects, clock)
@@ -76,7 +86,6 @@ def search_part(
         found = search_chunk(material, request, catalog, chunk)
     objects.put_json(tuned_key(request.run, chunk), found)
     progress(f"done: the best of {len(found['candidates'])} is {found['best']}")
-    return found
 
 
 def _describe(spec: ModelSpec, candidate: Candidate) -> tuple[dict[str, bytes], dict[str, float]]:
