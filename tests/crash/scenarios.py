@@ -35,7 +35,9 @@ from tests.rollout_workflow import Execution
 from tests.runs import commit_version, leave
 from tests.unit.serving.bundles import MODEL
 
+EVENTS = Path(__file__).parents[2] / "events"
 AT = "2026-03-01T12:00:00+00:00"
+SOON = "2026-03-01T12:10:00+00:00"
 LATER = "2026-03-01T13:00:00+00:00"
 TRIPS = "late-trips"
 ATTEMPTS = 5
@@ -157,9 +159,28 @@ def scheduled(at: str) -> dict[str, Any]:
     return {"action": "schedule", "model": TRIPS, "as_of": at}
 
 
-def committed(place: Place, versions: int, min_rows: int = 100) -> None:
-    """Dataset versions of 60 rows; a training takes `min_rows`."""
-    trips.deploy(place.world, when=f"{{min_rows: {min_rows}}}")
+def alarm(key: str = "1/harm", at: str = AT) -> dict[str, Any]:
+    """The monitor found that a model became worse."""
+    told = json.loads((EVENTS / "retrain-performance.json").read_text())
+    return told | {"alarm": told["alarm"] | {"model": TRIPS, "key": key}, "as_of": at}
+
+
+def _person(message: dict[str, Any]) -> Any:
+    """What somebody is told who asks for a training."""
+    told = RETRAIN(message)
+    return told["statusCode"], json.loads(told["body"])
+
+
+def _asked_by_a_person(place: Place, deliver: Deliver) -> Any:
+    # what API Gateway would send again, were its caller to ask again
+    return deliver(
+        _person, json.loads((EVENTS / "retrain-person.json").read_text()) | {"rawPath": f"/retrains/{TRIPS}"}
+    )
+
+
+def committed(place: Place, versions: int, min_rows: int = 100, when: str = "") -> None:
+    """Dataset versions of 60 rows; a training takes `min_rows`, and what else `when` says."""
+    trips.deploy(place.world, when=f"{{min_rows: {min_rows}{when}}}")
     for number in range(1, versions + 1):
         commit_version(place.world.registry, "trips", number, 60)
 
@@ -190,6 +211,18 @@ def _ends(failure: dict[str, Any] | None) -> Callable[[Place, Deliver], Any]:
 def _in_the_air(place: Place) -> None:
     committed(place, 2)
     _flight(place)
+
+
+def _cooling(place: Place) -> None:
+    """A training has ended, and one more arrival came within its cool-down."""
+    committed(place, 2, when=", cool_down: 30m")
+    flight = _flight(place)
+    about = {"model": TRIPS, "flight": flight, "as_of": AT}
+    RETRAIN({**about, "action": "freeze", "seen": 2})
+    RETRAIN({**about, "action": "finish", "run": flight})
+    for version in (3, 4):
+        commit_version(place.world.registry, "trips", version, 60)
+        RETRAIN(arrival(version))
 
 
 def _freeze(place: Place, deliver: Deliver) -> Any:
@@ -367,8 +400,6 @@ def _lifecycle(place: Place, deliver: Deliver, given: dict[str, Any]) -> dict[st
 
 # ---- approve
 
-EVENTS = Path(__file__).parents[2] / "events"
-
 
 def _unapproved(place: Place) -> None:
     place.world.setenv(APPROVAL_REQUIRED="true")
@@ -482,6 +513,18 @@ SCENARIOS: dict[str, Scenario] = {
         _in_the_air,
         lambda place, deliver: deliver(HEAR, scheduled(LATER)),
     ),
+    "retrain: a schedule after the cool-down": Scenario(
+        _cooling, lambda place, deliver: deliver(HEAR, scheduled(LATER))
+    ),
+    "retrain: an alarm starts": Scenario(
+        lambda place: committed(place, 1), lambda place, deliver: deliver(HEAR, alarm())
+    ),
+    "retrain: an alarm during a flight": Scenario(_in_the_air, lambda place, deliver: deliver(HEAR, alarm(at=LATER))),
+    "retrain: an alarm in the cool-down and after it": Scenario(
+        _cooling, lambda place, deliver: [deliver(HEAR, alarm(at=at)) for at in (SOON, LATER)]
+    ),
+    "retrain: a person": Scenario(lambda place: committed(place, 1), _asked_by_a_person),
+    "retrain: a person who is declined": Scenario(_in_the_air, _asked_by_a_person),
     "retrain: freeze": Scenario(_in_the_air, _freeze),
     "retrain: hand over": Scenario(_in_the_air, _hand_over),
     "retrain: finish": Scenario(_in_the_air, _ends(None)),

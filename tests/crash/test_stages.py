@@ -25,7 +25,8 @@ ACCOUNT = "777777777777"
 WHENS: tuple[When, ...] = get_args(When)
 # what runs without --full
 SAMPLE = {
-    "ledger", "ingest: accepted", "retrain: an arrival starts", "retrain: finish failed", "train", "evaluate",
+    "ledger", "ingest: accepted", "retrain: an arrival starts", "retrain: finish failed",
+    "retrain: an alarm in the cool-down and after it", "train", "evaluate",
     "register: passed", "deploy: promoted", "deploy: by steps", "loop", "feedback: a file", "score",
 }  # fmt: skip
 # a sample of the calls, where all of them would take too long
