@@ -98,7 +98,7 @@ def estimates(path: Path) -> dict[int, float]:
 
 
 def score_flights(files: list[Path]) -> Scored:
-    """Scores of March to December by a model of January and February, with the shipped model's features and settings."""
+    """Scores of March to December by a model of January and February with the shipped one's features and settings."""
     spec = read_catalog(ROOT / "infra" / "catalog").model(MODEL)
     columns = ["month", *spec.features, spec.label.column]
     flights = pd.concat([pd.read_csv(path, usecols=columns) for path in files], ignore_index=True)

@@ -1,4 +1,4 @@
-"""Perennial's estimate of a binary model's AUC without labels: March is the reference, each later month is estimated."""
+"""Perennial's estimate of a binary model's AUC without labels: March is the reference, each later month a part."""
 
 from __future__ import annotations
 
