@@ -19,6 +19,7 @@ from perennial.monitoring.harm import (
     NAMED,
     Harm,
     Registered,
+    follow,
     read_harm,
     read_registered,
     register,
@@ -127,6 +128,12 @@ def test_an_alarm_stays_and_tells_what_was_so_when_it_was_raised() -> None:
         later = take(later, FIRST + timedelta(100 + number), DayLoss(0.2, 10.0))
     assert (later.alarm, later.alarmed, later.since, later.mean) == (True, state.alarmed, state.since, state.mean)
     assert later.report()["e_value"] < 1
+
+
+def test_another_champion_begins_anew_and_the_same_goes_on() -> None:
+    state = told(start(1, REGISTERED, 0.02), days([0.5] * 60))
+    assert follow(state, 1, REGISTERED, 0.5) is state
+    assert follow(state, 2, REGISTERED, 0.02) == follow(None, 2, REGISTERED, 0.02) == start(2, REGISTERED, 0.02)
 
 
 def test_a_day_counts_once_and_in_its_order() -> None:
