@@ -21,6 +21,7 @@ from perennial.evaluation.metrics import METRICS, Scored, measure
 from perennial.evaluation.plausible import carrier, plausible_gate
 from perennial.evaluation.refit import Agreement, agreement
 from perennial.evaluation.scoring import Graph
+from perennial.monitoring.reference import refer
 from perennial.registry import ModelVersion
 from perennial.registry.registration import REFITTED
 from perennial.rollout.scores import spread_of
@@ -79,6 +80,8 @@ def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion
         "metrics": {name: metric.to_json() for name, metric in metrics.items()},
         # what a rollout compares live scores with
         "scores": spread_of(answers.tolist(), probabilities=spec.task != "regression").model_dump(mode="json"),
+        # what the monitor reads live quality against
+        "held_out": refer(spec.task, holdout.label, answers, holdout.days).to_json(),
         "gates": gates,
         "champion": former,
         "comparison": None if compared is None else compared.to_json(),
