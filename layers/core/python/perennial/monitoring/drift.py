@@ -124,8 +124,8 @@ class Units:
     window: Profile
     how: Exchange
 
-    def of(self, column: GridColumn, only: int | None = None) -> Array:
-        """Coordinates of a column by unit, all rows last [units, coordinates + 1]; `only` one bin's, when named."""
+    def of(self, column: GridColumn, only: list[int] | None = None) -> Array:
+        """Coordinates of a column by unit, all rows last [units, coordinates + 1]; or the sum of `only` some bins."""
         sides = [side.columns[column.name].counts for side in (self.reference, self.window)]
         blocks = (self.how.reference, self.how.window)
         counts = [
@@ -133,7 +133,7 @@ class Units:
             for place, (side, size) in enumerate(zip(sides, blocks, strict=True))
         ]
         both = np.concatenate(thinned(counts[0], counts[1], column.name))
-        shown = coordinates(column, both) if only is None else both[:, [only]]
+        shown = coordinates(column, both) if only is None else both[:, only].sum(axis=1, keepdims=True)
         return np.concatenate([shown, both.sum(axis=1, keepdims=True)], axis=1)
 
 
