@@ -80,6 +80,11 @@ class FlightUnknown(Refused):
     """The training of this name is not the one that the governor started for this model."""
 
 
+# Monitoring
+class GridsDiffer(Refused):
+    """Two profiles were counted on different grids, or rows lack a column of the grid: they cannot be put together."""
+
+
 # Registry and deployment
 class VersionUnknown(Refused):
     """No such version of this model is in the registry."""

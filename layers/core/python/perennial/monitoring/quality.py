@@ -1,0 +1,130 @@
+"""Is the data still what it was? More missing, unseen texts, numbers out of range; told when days do not explain it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from perennial.monitoring.columns import Role, find_roles
+from perennial.monitoring.drift import Units, units_of
+from perennial.monitoring.grid import GridColumn
+from perennial.monitoring.multiplicity import rejected
+from perennial.monitoring.permutation import p_values
+from perennial.monitoring.profile import Profile
+from perennial.monitoring.summary import shares
+
+Array = np.ndarray[Any, Any]
+Rule = Literal["missing", "unseen", "out of range"]
+
+# The share of rows by which it must have become worse to be told, however certain.
+EFFECT = 0.005
+# With too few days for a test: worse than on each day of the reference, by so large a share of rows.
+GROSS = 0.05
+# Columns that go with time, and those that name single rows, leave their range and bring new texts by nature.
+_ASKED: dict[Role, tuple[Rule, ...]] = {
+    "plain": ("missing", "unseen", "out of range"),
+    "constant": ("missing", "unseen", "out of range"),
+    "calendar": ("missing",),
+    "identifier": ("missing",),
+    "monotone": ("missing",),
+}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One rule that a column broke more often: shares of rows before and now, and an example where there is one.
+
+    `p` is None where the window had too few days for a test.
+    """
+
+    column: str
+    rule: Rule
+    before: float
+    now: float
+    p: float | None
+    example: str | float | None
+
+    def to_json(self) -> dict[str, Any]:
+        """For monitor.json."""
+        shown = {"before": round(self.before, 6), "now": round(self.now, 6)}
+        return {"column": self.column, "rule": self.rule, **shown, "p": self.p, "example": self.example}
+
+
+def check_quality(reference: Profile, window: Profile, *, alpha: float = 0.01) -> list[Finding]:
+    """What became worse, the greatest first; nothing when a side has no rows.
+
+    The test is that of drift (whole days exchanged), over all columns and rules at false discovery rate `alpha`. With
+    too few days for it only what is gross is told: worse than on any day of the reference, by GROSS of the rows. Raises
+    GridsDiffer.
+    """
+    both = reference.merge(window)
+    if not window.rows.sum() or not reference.rows.sum():
+        return []
+    roles = find_roles(both)
+    asked = [
+        (column, rule, place)
+        for column in reference.grid.columns
+        for rule in _ASKED[roles[column.name]]
+        for place in [_bins(column, rule)]
+        if place and _worse(reference, window, column, place) >= EFFECT
+    ]
+    units = units_of(reference, window)
+    # all that could have been asked counts, not only what looks worse
+    family = sum(len(_ASKED[role]) for role in roles.values())
+    told = _gross(reference, window, asked) if units is None else _certain(units, asked, alpha, family)
+    found = [_finding(reference, window, *asked[place], p) for place, p in told]
+    return sorted(found, key=lambda one: (one.before - one.now, one.column, one.rule))
+
+
+Asked = tuple[GridColumn, Rule, list[int]]
+
+
+def _bins(column: GridColumn, rule: Rule) -> list[int]:
+    """The bins that break a rule; none where the rule does not fit the column."""
+    if rule == "missing":
+        return [column.bins - 1]
+    if rule == "unseen":
+        return [] if column.unseen is None else [column.unseen]
+    return sorted({0, column.bins - 2}) if column.kind == "number" else []
+
+
+def _share(side: Profile, column: GridColumn, bins: list[int]) -> float:
+    return float(shares(side, column.name)[bins].sum())
+
+
+def _worse(reference: Profile, window: Profile, column: GridColumn, bins: list[int]) -> float:
+    return _share(window, column, bins) - _share(reference, column, bins)
+
+
+def _certain(units: Units, asked: list[Asked], alpha: float, family: int) -> list[tuple[int, float]]:
+    tested = [units.of(column, bins) for column, _, bins in asked]
+    if not tested:
+        return []
+    share = alpha * len(tested) / family
+    p = p_values(tested, units.how, share)
+    return [(place, float(p[place])) for place in np.flatnonzero(rejected(p, share))]
+
+
+def _gross(reference: Profile, window: Profile, asked: list[Asked]) -> list[tuple[int, None]]:
+    found: list[tuple[int, None]] = []
+    for place, (column, _, bins) in enumerate(asked):
+        days = reference.columns[column.name].counts
+        worst = float((days[:, bins].sum(axis=1) / np.maximum(days.sum(axis=1), 1)).max())
+        if _share(window, column, bins) >= worst + GROSS:
+            found.append((place, None))
+    return found
+
+
+def _finding(
+    reference: Profile, window: Profile, column: GridColumn, rule: Rule, bins: list[int], p: float | None
+) -> Finding:
+    one = window.columns[column.name]
+    example: str | float | None = None
+    if rule == "unseen":
+        example = next(iter(one.examples), None)
+    elif rule == "out of range" and one.least is not None and one.greatest is not None:
+        below = column.edges and one.least < column.edges[0]
+        example = one.least if below and not one.greatest >= column.edges[-1] else one.greatest
+    return Finding(column.name, rule, _share(reference, column, bins), _share(window, column, bins), p, example)
