@@ -140,6 +140,7 @@ def world_in(account: Account) -> Iterator[World]:
             APPROVAL_DAYS="7",
             APPROVALS_TABLE=account.table(f"perennial-{ENVIRONMENT}-approvals"),
             RANGE_ROWS="3",
+            PREDICTION_LOG_DAYS="90",
             ALERTS_TOPIC=account.client("sns").create_topic(Name=f"perennial-{ENVIRONMENT}-alerts")["TopicArn"],
             PROMOTION_WORKFLOW=account.machine(f"perennial-{ENVIRONMENT}-promotion"),
             POWERTOOLS_SERVICE_NAME="test",

@@ -142,6 +142,10 @@ class NothingServes(Refused):
     """The model has no champion yet, so there is no version that a file could be scored with."""
 
 
+class WindowInvalid(Refused):
+    """The days that were to be looked at cannot be a window."""
+
+
 class PlanLost(Refused):
     """What a batch was planned to score is no longer in staging, where it is kept for some days."""
 

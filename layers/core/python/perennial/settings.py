@@ -124,6 +124,14 @@ class ScoreSettings(CatalogSettings, LedgerSettings):
     range_rows: int
 
 
+class MonitorSettings(CatalogSettings, LedgerSettings):
+    """Stage monitor; recorded predictions are kept for `prediction_log_days`."""
+
+    data_bucket: str
+    bus: str
+    prediction_log_days: int
+
+
 class ModelsSettings(CatalogSettings):
     """Stage models."""
 

@@ -29,6 +29,7 @@ Fact = Literal[
     "rejected",
     "approval expired",
     "scored",
+    "alarmed",
 ]
 FACTS: tuple[str, ...] = get_args(Fact)
 

@@ -1,14 +1,45 @@
-"""What the monitor puts on the bus."""
+"""Input and output of stage monitor, and what it puts on the bus."""
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from typing import Literal
+
+from pydantic import AwareDatetime, Field
 
 from perennial.events import Message
 
 DRIFT_DETECTED = "Drift Detected"
 PERFORMANCE_DEGRADED = "Performance Degraded"
+
+
+class MonitorInput(Message):
+    """A look at a model. Without `from` and `to` it is one at the spec's window, which ends with the last whole day
+    before `as_of`; only such a look raises alarms.
+    """
+
+    model: str
+    as_of: AwareDatetime
+    first: date | None = Field(default=None, alias="from")
+    last: date | None = Field(default=None, alias="to")
+
+
+class MonitorOutput(Message):
+    """What was seen, in short; all of it lies at `report_key`, and for people at `html_key`.
+
+    `state` is watched, no traffic, no reference or nothing serves. `alarms` are sentences; they were `raised` unless
+    a person named the days.
+    """
+
+    model: str
+    state: str
+    first: date
+    last: date
+    predictions: int
+    alarms: list[str]
+    raised: bool
+    report_key: str
+    html_key: str
 
 
 class AlarmRaised(Message):

@@ -1,0 +1,75 @@
+"""What a look knows of the versions that answered: what they give, and what they were like when they were trained."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+
+from perennial.errors import ObjectMissing
+from perennial.evaluation.champion import verified
+from perennial.monitoring.estimate import Calibrator
+from perennial.monitoring.harm import Registered
+from perennial.monitoring.profile import Profile
+from perennial.monitoring.reference import Reference, read_reference
+from perennial.monitoring.rows import Classes
+from perennial.registry import ModelVersion, Registry
+from perennial.storage.objects import Objects
+
+PROFILE, EVALUATION, SIGNATURE = "profile.json.gz", "evaluation.json", "signature.json"
+
+
+@dataclass
+class Versions:
+    """The versions of a model, each file read once. Raises BundleInvalid for files that are not the registered ones."""
+
+    model: str
+    registry: Registry
+    objects: Objects
+    _found: dict[int, ModelVersion | None] = field(default_factory=dict)
+    _references: dict[int, Reference | None] = field(default_factory=dict)
+
+    def find(self, version: int) -> ModelVersion | None:
+        """What the registry knows of a version; None where it is gone, or of another environment."""
+        if version not in self._found:
+            self._found[version] = self.registry.find(self.model, version)
+        return self._found[version]
+
+    def classes(self, version: int) -> tuple[str, Classes] | None:
+        """Task and classes of a version; None where nobody knows."""
+        known = self.find(version)
+        if known is None:
+            return None
+        signature = json.loads(verified(self.objects, known, SIGNATURE))
+        classes = signature["classes"]
+        return str(signature["task"]), None if classes is None else tuple(classes)
+
+    def trained(self, version: int) -> dict[str, float]:
+        """The metrics on the rows that were held out in training."""
+        known = self.find(version)
+        return dict(known.metrics) if known else {}
+
+    def profile(self, version: int) -> Profile | None:
+        """What the rows of training looked like; None for a version that has no profile."""
+        known = self.find(version)
+        try:
+            return Profile.from_bytes(verified(self.objects, known, PROFILE)) if known else None
+        except ObjectMissing:
+            return None
+
+    def registered(self, version: int) -> Registered | None:
+        """The losses on the held-out rows; None where the evaluation did not tell them."""
+        found = self._reference(version)
+        return None if found is None else found.harm
+
+    def calibrator(self, version: int) -> Calibrator | None:
+        """How often scores came true on the held-out rows; None where the evaluation did not tell."""
+        found = self._reference(version)
+        return None if found is None else found.calibrator
+
+    def _reference(self, version: int) -> Reference | None:
+        if version not in self._references:
+            known = self.find(version)
+            evaluation = json.loads(verified(self.objects, known, EVALUATION)) if known else {}
+            told = evaluation.get("held_out")
+            self._references[version] = read_reference(told) if told else None
+        return self._references[version]
