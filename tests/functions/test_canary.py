@@ -251,8 +251,8 @@ def test_a_rollout_under_way_is_taken_back_and_converges(
     execution = rolling(world, callers)
     execution.known["execution"] = running
     until(execution, state)
-    status, told = take_back(2, "it looks wrong")
-    assert (status, told["serving"], told["stopped"]) == (200, 1, running)
+    status, told = take_back(2, "it looks wrong", rollout=running)
+    assert (status, told["serving"], told["stopped"], told["already"]) == (200, 1, running, False)
     # callers are served by the champion alone from now on
     assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
     output = execution.run()
@@ -275,9 +275,9 @@ def running(world: World) -> str:
 def test_what_serves_is_taken_back_to_what_served_before(world: World, served: FunctionState, callers: Callers) -> None:
     assert rolling(world, callers).run()["error"] is None
     assert (served.alias, champion(world)) == ("3", 2)
-    for _ in range(2):  # asked twice, it is done once
-        status, told = take_back(2)
-        assert (status, told["serving"], told["stopped"]) == (200, 1, None)
+    for already in (False, True):  # asked twice, it is done once
+        status, told = take_back(2, change=2)
+        assert (status, told["serving"], told["stopped"], told["already"]) == (200, 1, None, already)
     assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
     record = list(world.ledger.read(f"model/{MODEL}"))[-1]
     assert (record.fact, record.actor, record.evidence) == (
@@ -288,7 +288,7 @@ def test_what_serves_is_taken_back_to_what_served_before(world: World, served: F
     assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
     history = [(one.former, one.version) for one in Registry(world.registry).champion_history(MODEL)]
     assert history == [(None, 1), (1, 2), (2, 1)]
-    assert take_back(1)[0] == 409  # nothing served before
+    assert take_back(1, change=3)[0] == 409  # nothing served before
     # the bad one is never gone back to, and the next one can come
     assert rolling(world, callers, "r3").run()["error"] is None
 
@@ -300,10 +300,10 @@ def test_a_crash_while_taking_back_is_made_good(
     assert rolling(world, callers).run()["error"] is None
     for number in range(1, 40):
         with crash_at(number, when) as death:
-            take_back(2)
+            take_back(2, change=2)
         if not death.happened:
             break
-    assert take_back(2)[0] == 200
+    assert take_back(2, change=2)[0] == 200
     assert (served.alias, champion(world)) == ("2", 1)
     assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
 
@@ -315,18 +315,108 @@ def test_a_ledger_with_a_hole_is_502_after_callers_are_served_and_the_rest_follo
     hole = object_key(f"model/{MODEL}", len(records(world)))
     record = world.ledger.objects.get(hole)
     world.client("s3").delete_object(Bucket=world.ledger.objects.bucket, Key=hole)
-    status, told = take_back(2)
+    status, told = take_back(2, change=2)
     assert (status, told["error"].startswith("LedgerBroken: ")) == (502, True)
     assert (served.alias, champion(world)) == ("2", 1)
     world.ledger.objects.put(hole, record)
-    assert take_back(2)[0] == 200
+    assert take_back(2, change=2)[0] == 200
     assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
 
 
+def test_a_repeat_after_a_redeployment_was_stopped_leaves_the_champion(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    # given a champion that has a way back, and is being rolled out on a changed function
+    assert rolling(world, callers).run()["error"] is None
+    served.configuration["MemorySize"] = 2048
+    execution = Execution(patient, MODEL, "champion", running)
+    execution.waited = lambda seconds: callers.call(execution, seconds)
+    until(execution, "look")
+    # when a person takes that back, and the same request comes again once it has ended
+    assert take_back(2, rollout=running)[1]["already"] is False
+    assert execution.run()["error"] == RolloutStopped.__name__
+    world.client("stepfunctions").stop_execution(executionArn=running)
+    for _ in range(2):
+        status, told = take_back(2, rollout=running)
+        assert (status, told["already"], told["serving"]) == (200, True, 2)
+    # then the champion goes on, until a request is about its own change
+    assert (served.alias, served.weights, champion(world)) == ("3", {}, 2)
+    assert take_back(2, change=2)[1]["serving"] == 1
+
+
+def test_a_repeat_long_after_takes_nothing_from_the_rollout_of_today(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    assert rolling(world, callers).run()["error"] is None
+    assert take_back(2, change=2)[0] == 200
+    execution = rolling(world, callers, "r3")
+    execution.known["execution"] = running
+    until(execution, "look")
+    weights = dict(served.weights)
+    assert weights
+    status, told = take_back(2, change=2)
+    assert (status, told["already"], told["stopped"], served.weights) == (200, True, None, weights)
+    assert execution.run()["error"] is None
+    # and when it serves, there is nothing of that left
+    status, told = take_back(2, change=2)
+    assert (status, told["already"], told["serving"], champion(world)) == (200, True, 3, 3)
+
+
+def test_what_is_no_longer_there_is_said_to_be_gone(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    callers.failing = {"3": 0.8}
+    execution = rolling(world, callers)
+    execution.known["execution"] = running
+    assert execution.run()["error"] == "ChallengerRefused"
+    world.client("stepfunctions").stop_execution(executionArn=running)
+    before = records(world)
+    for named, said in (
+        ({"rollout": running}, "has ended by itself; version 1 serves since change 1"),
+        ({"rollout": running + "-other"}, "that rollout of version 2 is over"),
+        ({"change": 1}, "change 1 did not let version 2 serve"),
+        ({"change": 7}, "change 7 did not let version 2 serve"),
+    ):
+        status, told = take_back(2, **named)
+        assert (status, told["error"].startswith("nothing to take back: "), said in told["error"]) == (409, True, True)
+    assert (records(world), champion(world)) == (before, 1)
+    # replaced by a later change, it can be taken back no more
+    callers.failing = {}
+    assert rolling(world, callers, "r3").run()["error"] is None
+    assert "change 2 stands, not 1" in take_back(1, change=1)[1]["error"]
+
+
+def test_a_rollout_that_serves_by_now_is_taken_back_as_what_serves(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    execution = rolling(world, callers)
+    execution.known["execution"] = running
+    assert execution.run()["error"] is None
+    for already in (False, True):
+        status, told = take_back(2, rollout=running)
+        assert (status, told["serving"], told["already"]) == (200, 1, already)
+    assert (served.alias, champion(world)) == ("2", 1)
+
+
+def test_what_serves_is_taken_back_together_with_what_was_to_follow_it(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    assert rolling(world, callers).run()["error"] is None
+    execution = rolling(world, callers, "r3")
+    execution.known["execution"] = running
+    until(execution, "look")
+    status, told = take_back(2, change=2)
+    assert (status, told["serving"], told["stopped"]) == (200, 1, running)
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    assert execution.run()["error"] == RolloutStopped.__name__
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+
+
 def test_a_request_that_makes_no_sense_is_refused(world: World, served: FunctionState) -> None:
-    assert take_back(7)[0] == 409
-    assert take_back(1, "")[0] == 400
-    assert take_back(1, by="somebody else")[0] == 400
+    assert take_back(7, change=1)[0] == 409
+    assert take_back(1, "", change=1)[0] == 400
+    assert take_back(1, change=1, by="somebody else")[0] == 400
+    assert take_back(1)[0] == take_back(1, change=1, rollout="both")[0] == 400
     asked = event("rollback")
     assert lambda_handler(asked | {"rawPath": "/rollbacks/nobody"}, None)["statusCode"] == 404
     assert lambda_handler(asked | {"rawPath": "/elsewhere"}, None)["statusCode"] == 404

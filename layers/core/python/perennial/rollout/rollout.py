@@ -26,14 +26,13 @@ from perennial.registry import Carrier, Champion, ModelVersion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.code import code_of
 from perennial.rollout.facts import Facts
+from perennial.rollout.live import ALIAS
 from perennial.rollout.pair import Pair
 from perennial.rollout.questions import Question, question
 from perennial.rollout.scores import Spread
 from perennial.rollout.turn import Turn
 from perennial.storage.functions import LATEST, Alias, Configuration, Function
 from perennial.storage.objects import Objects
-
-ALIAS = "live"
 
 
 @dataclass(frozen=True)
@@ -177,7 +176,7 @@ class Rollout:
                 at=at,
                 why=f"rollout of version {version}",
                 carrier=carrier,
-                also=[turn.commit_action(model, execution)],
+                also=[turn.commit_action(model, execution, (current.seq if current else 0) + 1)],
             )
         except ConditionFailed as error:
             turn.check(model, execution)

@@ -9,15 +9,16 @@ from perennial.catalog.rollout import RolloutSpec
 from perennial.errors import ExperimentInvalid
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.failures import explain
-from perennial.registry import ModelVersion, Registry
+from perennial.registry import Experiment, ModelVersion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.evidence import Arms, Totals, counted
 from perennial.rollout.guards import guards_of, unanswered
+from perennial.rollout.live import ALIAS
 from perennial.rollout.looking import Onward, begun, looked, shifted
 from perennial.rollout.observed import observed
 from perennial.rollout.pair import Pair, pair_of
 from perennial.rollout.retention import prune
-from perennial.rollout.rollout import ALIAS, Rollout
+from perennial.rollout.rollout import Rollout
 from perennial.rollout.turn import Turn
 from perennial.stage import InputInvalid
 
@@ -38,7 +39,7 @@ class Steps:
         if message.action == "publish":
             if message.execution is None:
                 raise InputInvalid("stage deploy: action publish needs execution, the ARN of the rollout's own")
-            Turn(self.registry.items).take(message.model, message.execution, version.version if version else None)
+            Turn(self.registry.items).take(message.model, message.execution, _number(message, version))
             # what was asked may have changed while another rollout had its turn
             version = self._asked(message)
         if version is None:
@@ -130,6 +131,13 @@ class Steps:
             *guards_of(canary.plan, [one for window in seen for one in window], rollout.offline()),
         ]
         return _onward(looked(canary, steps, guards, message.as_of))
+
+
+def _number(message: DeployInput, version: ModelVersion | None) -> int | None:
+    """The version that whoever takes this rollout back takes back: of an experiment its challenger."""
+    if isinstance(message.version, Experiment):
+        return message.version.challenger
+    return version.version if version else None
 
 
 def _pair(message: DeployInput, version: ModelVersion, registry: Registry) -> Pair | None:
