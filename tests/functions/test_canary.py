@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from perennial.rollout.undo import way_back
 from perennial.stage import InputInvalid
 from tests.callers import STEPS, Callers, score, with_steps
 from tests.crash import When, crash_at
+from tests.crash.calls import heard_by, unheard
 from tests.functions.conftest import World
 from tests.functions.test_deploy import api, champion, event, function, patient, registered, roll_out
 from tests.lambda_api import FunctionState
@@ -360,6 +363,102 @@ def test_a_repeat_long_after_takes_nothing_from_the_rollout_of_today(
     # and when it serves, there is nothing of that left
     status, told = take_back(2, change=2)
     assert (status, told["already"], told["serving"], champion(world)) == (200, True, 3, 3)
+
+
+@contextmanager
+def meanwhile(number: int, when: When, act: Callable[[], object]) -> Iterator[list[str]]:
+    """Somebody acts at the `number`-th call of whatever happens; the calls so far."""
+    calls: list[str] = []
+
+    def listen(happens: When, operation: str) -> None:
+        if happens == when:
+            calls.append(operation)
+            if len(calls) == number:
+                with unheard():
+                    act()
+
+    with heard_by(listen):
+        yield calls
+
+
+WHENS: tuple[When, ...] = ("before-send", "after-call")
+
+
+MOMENTS = list(product(range(1, 20), WHENS))
+FEW = [(1, WHENS[0]), (5, WHENS[1]), (6, WHENS[0]), (9, WHENS[1])]
+
+
+@pytest.mark.parametrize("named", ["rollout", "change"])
+@pytest.mark.parametrize("moments", [FEW, pytest.param(MOMENTS, marks=pytest.mark.full)], ids=["few", "all"])
+def test_a_rollback_at_any_moment_of_a_promotion_leaves_alias_and_registry_together(
+    world: World, served: FunctionState, callers: Callers, running: str, named: str, moments: list[tuple[int, When]]
+) -> None:
+    """What is taken back is the rollout of a version, or the version that serves while that one is promoted."""
+    world.deploy_catalog()  # all requests at once
+    assert rolling(world, callers).run()["error"] is None
+    outcomes = set()
+    for number, when in moments:
+        history = Registry(world.registry).champion_history(MODEL)
+        serving, execution = history[-1], rolling(world, callers, f"r{number}{when}")
+        execution.known["execution"] = f"{running}{number}{when}"
+        until(execution, "verify")
+        version = int(execution.known["version"])
+        asked = (
+            {"version": version, "rollout": execution.known["execution"]}
+            if named == "rollout"
+            else {"version": serving.version, "change": serving.seq}
+        )
+        told: list[int] = []
+        with meanwhile(number, when, lambda asked=asked, told=told: told.append(take_back(**asked)[0])) as calls:  # type: ignore[misc]
+            execution.step()
+        execution.run()
+        now = Registry(world.registry).champion_entry(MODEL)
+        assert now is not None
+        assert (served.alias, served.weights) == (now.lambda_version, {}), (number, when)
+        if told != [200]:
+            assert now.version == version
+        elif named == "rollout":
+            assert now.version == serving.version
+        else:
+            assert (now.undoes, now.version) == (serving.seq, 1)
+        outcomes.add((tuple(told), now.version == version))
+        assert not world.ledger.verify().problems
+        # so that there is something to take back, and somewhere to go
+        if now.version == 1:
+            assert rolling(world, callers, f"again{number}{when}").run()["error"] is None
+        if len(calls) < number:
+            break
+    # it was in time, and too late
+    assert len(outcomes) > 1
+
+
+def test_a_promotion_whose_alias_a_slow_rollback_moved_moves_it_back(world: World, served: FunctionState) -> None:
+    """The rollback read that no rollout was under way; then one began, and asked the alias before it is promoted."""
+    world.deploy_catalog()
+    assert roll_out(registered(world, "r2"))["error"] is None
+    late = Execution(patient, MODEL, registered(world, "r3"), event("publish")["execution"] + "-next")
+    told: list[int] = []
+    slow = threading.Thread(target=lambda: told.append(take_back(2, change=2)[0]))
+    read, asked = threading.Event(), threading.Event()
+
+    def listen(when: When, operation: str) -> None:
+        if threading.current_thread() is slow and (when, operation) == ("before-send", "dynamodb.TransactWriteItems"):
+            read.set()
+            assert asked.wait(30)
+            return
+        verifying = late.next == "verify" and threading.current_thread() is not slow
+        if verifying and (when, operation) == ("after-call", "lambda.Invoke") and not asked.is_set():
+            asked.set()
+            slow.join(30)
+
+    with heard_by(listen):
+        slow.start()
+        assert read.wait(30)
+        late.run()
+    now = Registry(world.registry).champion_entry(MODEL)
+    assert now is not None
+    assert (told, now.version) == ([200], 3)
+    assert (served.alias, served.weights) == (now.lambda_version, {})
 
 
 def test_what_is_no_longer_there_is_said_to_be_gone(

@@ -26,7 +26,7 @@ from perennial.registry import Carrier, Champion, ModelVersion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.code import code_of
 from perennial.rollout.facts import Facts
-from perennial.rollout.live import ALIAS
+from perennial.rollout.live import ALIAS, follow
 from perennial.rollout.pair import Pair
 from perennial.rollout.questions import Question, question
 from perennial.rollout.scores import Spread
@@ -154,6 +154,8 @@ class Rollout:
     def verify(self, lambda_version: str, execution: str, canary: Canary | None, at: datetime) -> None:
         """Ask the golden rows through the alias; then the version is champion, and that is recorded.
 
+        Somebody may have moved the alias between the answer and the registry's write, which decides: it is put back.
+
         Raises SmokeFailed, RolloutStopped, AliasMoved when something else became champion, and PublishPending while the
         alias still answers with another version.
         """
@@ -184,6 +186,7 @@ class Rollout:
             if found_now is None or not self._is_committed(found_now, lambda_version):
                 raise AliasMoved(str(error)) from error
             champion = found_now  # this very call was made twice at once, and the other one was faster
+        follow(self.function, self.registry, model)
         self.facts.deployed(champion, canary, at)
 
     def restore(
@@ -202,6 +205,7 @@ class Rollout:
         """
         champion = self.registry.champion_entry(self.version.model)
         if champion is not None and lambda_version is not None and self._is_committed(champion, lambda_version):
+            follow(self.function, self.registry, self.version.model)
             self.facts.deployed(champion, canary, at)
             return Failure(failure.error, f"version {self.version.version} serves; after it did: {failure.cause}")
         cause = failure.cause
