@@ -153,6 +153,42 @@ def test_one_that_answers_well_is_promoted(world: World, served: FunctionState, 
     assert seen["scores"]["scores"] == seen["outputs"]["answers"] > 50
 
 
+def surely(number: int, *, right: bool = True) -> dict[str, Any]:
+    """An answer about the flight of this number, of which every third is late."""
+    return score(0.9 if (number % 3 == 0) is right else 0.1)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["in time", "never"])
+def test_a_challenger_whose_answers_turn_out_wrong_is_rolled_back_if_that_is_known_in_time(
+    world: World, served: FunctionState, callers: Callers, told: bool
+) -> None:
+    callers.answers = {"2": surely, "3": lambda number: surely(number, right=number % 2 == 0)}
+    callers.outcomes = (lambda number, version: (number % 3 == 0, 0.0)) if told else None
+    # scores of other held-out rows: this is not about those
+    with_steps(world, scores={"margin": 0.8})
+    output = rolling(world, callers).run()
+    seen = records(world)[-1][1]["seen"]["quality"]
+    if not told:
+        assert (output["error"], seen["pairs"]) == (None, 0)
+        return
+    assert output["error"] == "ChallengerRefused"
+    assert "more per prediction than the champion" in output["cause"]
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    assert seen["pairs"] > 20
+
+
+def test_a_challenger_that_earns_less_is_rolled_back(world: World, served: FunctionState, callers: Callers) -> None:
+    callers.answers = {"2": surely, "3": surely}
+    callers.outcomes = lambda number, version: (number % 3 == 0, 10.0 if version == "2" else 4.0)
+    with_steps(world, scores={"margin": 0.8}, value={"margin": 1, "low": 0, "high": 20})
+    output = rolling(world, callers).run()
+    assert output["error"] == "ChallengerRefused"
+    assert "earns 6 less per prediction" in output["cause"]
+    # whom nobody asked for amounts
+    with_steps(world, scores={"margin": 0.8})
+    assert rolling(world, callers, "r3").run()["error"] is None
+
+
 def test_errors_of_both_are_nobodys_fault(world: World, served: FunctionState, callers: Callers) -> None:
     callers.failing = {"2": 0.2, "3": 0.2}
     assert rolling(world, callers).run()["error"] is None

@@ -11,7 +11,7 @@ import numpy as np
 
 from perennial.catalog.model import ModelSpec
 from perennial.experiments.analysis import ArmRows
-from perennial.outcomes import Outcome, join_outcomes
+from perennial.outcomes import Outcome, join_outcomes, label_of
 from perennial.registry import Experiment
 from perennial.serving.assignment import ARMS, CHALLENGER, CHAMPION, bucket, entity_keys, parts
 from perennial.serving.log import SHORTENED, Prediction, rows_of
@@ -64,7 +64,7 @@ def observe(
         arm = arms[name]
         arm.rows += 1
         arm.seen.add(entity)
-        label = None if outcome is None else _label(outcome.outcome, spec, classes)
+        label = None if outcome is None else label_of(outcome.outcome, spec, classes)
         if outcome is None:
             continue
         if label is None:
@@ -100,16 +100,6 @@ def _taking_part(
                 continue
             marks[prediction.id] = arm, key
             yield prediction
-
-
-def _label(outcome: Any, spec: ModelSpec, classes: tuple[Any, ...] | None) -> float | None:
-    """The outcome as evaluation.metrics has labels: a class's place (−1: training never saw it), or the value."""
-    number = isinstance(outcome, int | float) and not isinstance(outcome, bool)
-    if spec.label.above is not None or classes is None:
-        if not number:
-            return None
-        return float(outcome) if spec.label.above is None else float(outcome > spec.label.above)
-    return float(classes.index(outcome)) if outcome in classes else -1.0
 
 
 def _rows(arm: _Arm, width: int, classes: tuple[Any, ...] | None) -> ArmRows:

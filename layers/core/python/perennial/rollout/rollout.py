@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from perennial.errors import (
     AliasMoved,
@@ -31,6 +32,7 @@ from perennial.rollout.pair import Pair
 from perennial.rollout.questions import Question, question
 from perennial.rollout.scores import Spread
 from perennial.rollout.turn import Turn
+from perennial.serving.signature import parse_signature
 from perennial.storage.functions import LATEST, Alias, Configuration, Function
 from perennial.storage.objects import Objects
 
@@ -224,6 +226,10 @@ class Rollout:
             return None
         found = self.data.get_json(f"{self.version.prefix}evaluation.json").get("scores")
         return Spread.model_validate(found) if found else None
+
+    def classes(self) -> tuple[Any, ...] | None:
+        """The classes that the version answers; None for a regression."""
+        return parse_signature(self.data.get(f"{self.version.prefix}signature.json")).classes
 
     def _is_committed(self, champion: Champion, lambda_version: str) -> bool:
         return (champion.version, champion.lambda_version) == (self.version.version, lambda_version)
