@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from perennial.outcomes import Outcome, write_outcomes
 from tests.crash.calls import unheard
 from tests.functions.conftest import CATALOG, World
 from tests.lambda_api import FunctionState
@@ -38,6 +39,8 @@ class Callers:
     faults: bool = False
     # how each version answers, where the prediction log is written: from the number of a request to a record's fields
     answers: dict[str, Callable[[int], dict[str, Any]]] = field(default_factory=dict)
+    # what is told of the requests in the log, a minute later: from the number of a request and its version
+    outcomes: Callable[[int, str], tuple[bool, float]] | None = None
     asked: int = 0
 
     def call(self, execution: Execution, seconds: int) -> None:
@@ -69,11 +72,17 @@ class Callers:
 
     def _record(self, at: datetime) -> None:
         """Ten requests in an object of their own, as Firehose delivers them after some minutes."""
-        lines = []
+        lines, known = [], []
         for _ in range(10 if self.answers else 0):
             self.asked += 1
             version = list(self.answers)[self.asked % len(self.answers)]
-            lines.append(json.dumps(record(at, self.asked, version) | self.answers[version](self.asked)))
+            made = record(at, self.asked, version) | self.answers[version](self.asked)
+            lines.append(json.dumps(made))
+            if self.outcomes is not None:
+                late, amount = self.outcomes(self.asked, version)
+                minutes, told = (20 if late else 0), at + timedelta(minutes=1)
+                known.append(Outcome(minutes, told, told, prediction_id=f"{made['ids']}-0", amount=amount))
+        write_outcomes(self.world.data, MODEL, known)
         if lines:
             name = f"{FUNCTION}-1-{at:%Y-%m-%d-%H-%M-%S}-{self.asked}.jsonl.gz"
             key = f"predictions/{MODEL}/date={at:%Y-%m-%d}/{name}"

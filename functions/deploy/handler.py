@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from perennial.catalog.load import load_catalog
-from perennial.catalog.rollout import RolloutSpec
+from perennial.catalog.model import ModelSpec
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.ledger import Ledger
 from perennial.registry import ModelVersion, Registry
@@ -33,9 +33,8 @@ def run(message: DeployInput) -> DeployOutput:
         facts = Facts(version, ledger, Bus(settings.bus))
         return Rollout(version, function, Objects(settings.data_bucket), registry, facts)
 
-    def spec_of(model: str) -> RolloutSpec | None:
-        spec = load_catalog(settings.catalog_bucket, settings.catalog_key).models.get(model)
-        return spec.rollout if spec else None
+    def spec_of(model: str) -> ModelSpec | None:
+        return load_catalog(settings.catalog_bucket, settings.catalog_key).models.get(model)
 
     return Steps(registry, rollout_of, spec_of, totals, settings.kept_versions).take(message)
 

@@ -39,8 +39,8 @@ class Deploy(StageFunction):
             memory_mib=MEMORY_MIB,
             timeout=TIMEOUT,
         )
-        # what versions are made of, and the prediction log that the judge looks at
-        read_objects(self.role, shared.memory.data, "models/", "staging/", DELIVERED)
+        # what versions are made of, and what the judge looks at: the prediction log, and what came of predictions
+        read_objects(self.role, shared.memory.data, "models/", "staging/", DELIVERED, "outcomes/")
         # a bundle over 50 MB reaches Lambda through S3
         write_objects(self.role, shared.memory.data, "staging/")
         put_items(self.role, shared.memory.registry, MODELS)

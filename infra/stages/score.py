@@ -49,7 +49,7 @@ class Score(StageFunction):
         write_objects(self.role, memory.data, "score/", "staging/", "quarantine/")
         read_versions(self.role, memory.data, "score/")
         copy_tags(self.role, memory.data, source="score/", target="quarantine/")
-        delete_objects(self.role, memory.data, "staging/")
+        delete_objects(self.role, memory.data, "staging/", "score/*/out/")
         get_items(self.role, memory.registry, MODELS)
         shared.share_ledger(self.role)
         memory.bus.grant_put_events_to(self.role)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from datetime import UTC, datetime
 from typing import Annotated, Any
 
 import typer
@@ -14,7 +15,7 @@ from perennial.errors import ExperimentInvalid, VersionRefused
 from perennial.experiments.report import DEFAULT_METRIC
 from perennial.registry import Experiment, ModelVersion
 from perennial.registry.models import version_prefix
-from perennial.serving.assignment import mismatch
+from perennial.serving.assignment import MAX_SALT, mismatch
 from perennial.serving.signature import Signature, parse_signature
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.output import AsJson, Failure, console, errors, print_json
@@ -32,7 +33,10 @@ def challenge(
     ] = None,
     metric: Annotated[str | None, typer.Option(help="What is compared; else as the spec compares.")] = None,
     alpha: Annotated[float, typer.Option(help="Chance of a wrong verdict, per measure.")] = 0.05,
-    salt: Annotated[str | None, typer.Option(help="Another one assigns entities anew.")] = None,
+    salt: Annotated[
+        str | None,
+        typer.Option(help="Assigns entities; else another one with each start."),
+    ] = None,
     wait: Wait = False,
     timeout: Timeout = 900.0,
     env: EnvironmentName = "dev",
@@ -58,7 +62,7 @@ def challenge(
         "challenger": version,
         "share": share,
         "entity": columns,
-        "salt": salt or f"{model}/{champion.version}-{version}",
+        "salt": salt or salt_of(model, champion.version, version, datetime.now(UTC)),
         "metric": _metric(spec, metric),
         "alpha": alpha,
     }
@@ -69,6 +73,11 @@ def challenge(
         return
     told = f"{model}: version {version} against version {champion.version}, entities by {', '.join(columns)}"
     console.print(f"{told}{' (serves)' if wait else f': execution {execution}'}", soft_wrap=True)
+
+
+def salt_of(model: str, champion: int, challenger: int, at: datetime) -> str:
+    """The salt of an experiment that starts now: another one of the same two versions is another experiment."""
+    return f"{model}/{champion}-{challenger}/{at:%Y%m%dT%H%M%SZ}"[-MAX_SALT:]
 
 
 def roll_out(deployment: Deployment, model: str, asked: Any, timeout: float | None) -> str:

@@ -15,7 +15,7 @@ from perennial.catalog.load import Catalog, load_catalog
 from perennial.errors import ModelUnknown
 from perennial.governance.ledger import Ledger
 from perennial.registry import Registry
-from perennial.rollout.rollout import ALIAS
+from perennial.rollout.live import ALIAS
 from perennial.rollout.turn import Turn
 from perennial.storage.functions import Function
 from perennial.storage.items import Items

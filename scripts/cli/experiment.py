@@ -11,16 +11,20 @@ from rich.console import Group
 from perennial.experiments.analysis import Estimate
 from perennial.experiments.observed import observe
 from perennial.experiments.report import Report, coverage, report
-from perennial.experiments.window import read_known, read_window
+from perennial.experiments.window import between, read_known, read_window
 from perennial.registry import Champion, Experiment
 from scripts.cli.challenge import Timeout, Wait, roll_out, signature_of
 from scripts.cli.deployment import Deployment, EnvironmentName
 from scripts.cli.output import AsJson, Failure, cell, console, errors, print_json, table
 
 First = Annotated[
-    datetime | None, typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="First date (UTC).")
+    datetime | None,
+    typer.Option("--from", formats=["%Y-%m-%d"], metavar="DATE", help="First date (UTC); else its start."),
 ]
-Last = Annotated[datetime | None, typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last date (UTC).")]
+Last = Annotated[
+    datetime | None,
+    typer.Option("--to", formats=["%Y-%m-%d"], metavar="DATE", help="Last date (UTC); else its end."),
+]
 
 
 def experiment(
@@ -53,7 +57,10 @@ def experiment(
     begin = (first or began.at).date()
     end = last.date() if last else ended.at.date() if ended else None
     with errors.status("reading the prediction log and its outcomes"):
-        records, outcomes = read_window(deployment.data, model, begin, end), read_known(deployment.data, model, begin)
+        # of two experiments on one day each has its own rows, whatever their salts are
+        since, until = None if first else began.at, None if last or ended is None else ended.at
+        records = between(read_window(deployment.data, model, begin, end), since, until)
+        outcomes = read_known(deployment.data, model, begin)
         classes = signature_of(deployment, running.champion, model).classes
         found = report(running, spec, observe(records, outcomes, running, spec, classes))
     if as_json:

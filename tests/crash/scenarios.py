@@ -340,19 +340,21 @@ def _rolled_out_by_steps(failing: float) -> Callable[[Place, Deliver], Any]:
 
 
 def _taken_back(place: Place, deliver: Deliver) -> Any:
-    """A person takes version 2 back while it has a share of the requests; its rollout ends."""
+    """A person takes the rollout of version 2 back while it has a share of the requests; it ends."""
     execution = _execution(MODEL, 2, deliver)
     while execution.next != "look":
         execution.step()
     # what API Gateway would send again, were its caller to ask again
-    asked = json.loads((EVENTS / "deploy-rollback.json").read_text())
+    body = {"version": 2, "rollout": execution.known["execution"], "reason": "late flights are no longer found"}
+    asked = json.loads((EVENTS / "deploy-rollback.json").read_text()) | {"body": json.dumps(body)}
     with unheard():
         started = place.world.client("stepfunctions").start_execution(
             stateMachineArn=place.world.account.machine("perennial-dev-rollout"), name="one", input="{}"
         )
     assert started["executionArn"] == execution.known["execution"]
     told = deliver(TAKE_BACK, asked)
-    return [json.loads(told["body"]), execution.run()]
+    # whether it had been done already differs with what happened before
+    return [json.loads(told["body"]) | {"already": None}, execution.run()]
 
 
 # ---- the loop

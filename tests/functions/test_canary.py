@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import pytest
@@ -21,6 +23,7 @@ from perennial.rollout.undo import way_back
 from perennial.stage import InputInvalid
 from tests.callers import STEPS, Callers, score, with_steps
 from tests.crash import When, crash_at
+from tests.crash.calls import heard_by, unheard
 from tests.functions.conftest import World
 from tests.functions.test_deploy import api, champion, event, function, patient, registered, roll_out
 from tests.lambda_api import FunctionState
@@ -150,6 +153,42 @@ def test_one_that_answers_well_is_promoted(world: World, served: FunctionState, 
     assert seen["scores"]["scores"] == seen["outputs"]["answers"] > 50
 
 
+def surely(number: int, *, right: bool = True) -> dict[str, Any]:
+    """An answer about the flight of this number, of which every third is late."""
+    return score(0.9 if (number % 3 == 0) is right else 0.1)
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["in time", "never"])
+def test_a_challenger_whose_answers_turn_out_wrong_is_rolled_back_if_that_is_known_in_time(
+    world: World, served: FunctionState, callers: Callers, told: bool
+) -> None:
+    callers.answers = {"2": surely, "3": lambda number: surely(number, right=number % 2 == 0)}
+    callers.outcomes = (lambda number, version: (number % 3 == 0, 0.0)) if told else None
+    # scores of other held-out rows: this is not about those
+    with_steps(world, scores={"margin": 0.8})
+    output = rolling(world, callers).run()
+    seen = records(world)[-1][1]["seen"]["quality"]
+    if not told:
+        assert (output["error"], seen["pairs"]) == (None, 0)
+        return
+    assert output["error"] == "ChallengerRefused"
+    assert "more per prediction than the champion" in output["cause"]
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    assert seen["pairs"] > 20
+
+
+def test_a_challenger_that_earns_less_is_rolled_back(world: World, served: FunctionState, callers: Callers) -> None:
+    callers.answers = {"2": surely, "3": surely}
+    callers.outcomes = lambda number, version: (number % 3 == 0, 10.0 if version == "2" else 4.0)
+    with_steps(world, scores={"margin": 0.8}, value={"margin": 1, "low": 0, "high": 20})
+    output = rolling(world, callers).run()
+    assert output["error"] == "ChallengerRefused"
+    assert "earns 6 less per prediction" in output["cause"]
+    # whom nobody asked for amounts
+    with_steps(world, scores={"margin": 0.8})
+    assert rolling(world, callers, "r3").run()["error"] is None
+
+
 def test_errors_of_both_are_nobodys_fault(world: World, served: FunctionState, callers: Callers) -> None:
     callers.failing = {"2": 0.2, "3": 0.2}
     assert rolling(world, callers).run()["error"] is None
@@ -251,8 +290,8 @@ def test_a_rollout_under_way_is_taken_back_and_converges(
     execution = rolling(world, callers)
     execution.known["execution"] = running
     until(execution, state)
-    status, told = take_back(2, "it looks wrong")
-    assert (status, told["serving"], told["stopped"]) == (200, 1, running)
+    status, told = take_back(2, "it looks wrong", rollout=running)
+    assert (status, told["serving"], told["stopped"], told["already"]) == (200, 1, running, False)
     # callers are served by the champion alone from now on
     assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
     output = execution.run()
@@ -275,9 +314,9 @@ def running(world: World) -> str:
 def test_what_serves_is_taken_back_to_what_served_before(world: World, served: FunctionState, callers: Callers) -> None:
     assert rolling(world, callers).run()["error"] is None
     assert (served.alias, champion(world)) == ("3", 2)
-    for _ in range(2):  # asked twice, it is done once
-        status, told = take_back(2)
-        assert (status, told["serving"], told["stopped"]) == (200, 1, None)
+    for already in (False, True):  # asked twice, it is done once
+        status, told = take_back(2, change=2)
+        assert (status, told["serving"], told["stopped"], told["already"]) == (200, 1, None, already)
     assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
     record = list(world.ledger.read(f"model/{MODEL}"))[-1]
     assert (record.fact, record.actor, record.evidence) == (
@@ -288,7 +327,7 @@ def test_what_serves_is_taken_back_to_what_served_before(world: World, served: F
     assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
     history = [(one.former, one.version) for one in Registry(world.registry).champion_history(MODEL)]
     assert history == [(None, 1), (1, 2), (2, 1)]
-    assert take_back(1)[0] == 409  # nothing served before
+    assert take_back(1, change=3)[0] == 409  # nothing served before
     # the bad one is never gone back to, and the next one can come
     assert rolling(world, callers, "r3").run()["error"] is None
 
@@ -300,10 +339,10 @@ def test_a_crash_while_taking_back_is_made_good(
     assert rolling(world, callers).run()["error"] is None
     for number in range(1, 40):
         with crash_at(number, when) as death:
-            take_back(2)
+            take_back(2, change=2)
         if not death.happened:
             break
-    assert take_back(2)[0] == 200
+    assert take_back(2, change=2)[0] == 200
     assert (served.alias, champion(world)) == ("2", 1)
     assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
 
@@ -315,18 +354,204 @@ def test_a_ledger_with_a_hole_is_502_after_callers_are_served_and_the_rest_follo
     hole = object_key(f"model/{MODEL}", len(records(world)))
     record = world.ledger.objects.get(hole)
     world.client("s3").delete_object(Bucket=world.ledger.objects.bucket, Key=hole)
-    status, told = take_back(2)
+    status, told = take_back(2, change=2)
     assert (status, told["error"].startswith("LedgerBroken: ")) == (502, True)
     assert (served.alias, champion(world)) == ("2", 1)
     world.ledger.objects.put(hole, record)
-    assert take_back(2)[0] == 200
+    assert take_back(2, change=2)[0] == 200
     assert world.ledger_facts(f"model/{MODEL}").count("rolled back") == 1
 
 
+def test_a_repeat_after_a_redeployment_was_stopped_leaves_the_champion(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    # given a champion that has a way back, and is being rolled out on a changed function
+    assert rolling(world, callers).run()["error"] is None
+    served.configuration["MemorySize"] = 2048
+    execution = Execution(patient, MODEL, "champion", running)
+    execution.waited = lambda seconds: callers.call(execution, seconds)
+    until(execution, "look")
+    # when a person takes that back, and the same request comes again once it has ended
+    assert take_back(2, rollout=running)[1]["already"] is False
+    assert execution.run()["error"] == RolloutStopped.__name__
+    world.client("stepfunctions").stop_execution(executionArn=running)
+    for _ in range(2):
+        status, told = take_back(2, rollout=running)
+        assert (status, told["already"], told["serving"]) == (200, True, 2)
+    # then the champion goes on, until a request is about its own change
+    assert (served.alias, served.weights, champion(world)) == ("3", {}, 2)
+    assert take_back(2, change=2)[1]["serving"] == 1
+
+
+def test_a_repeat_long_after_takes_nothing_from_the_rollout_of_today(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    assert rolling(world, callers).run()["error"] is None
+    assert take_back(2, change=2)[0] == 200
+    execution = rolling(world, callers, "r3")
+    execution.known["execution"] = running
+    until(execution, "look")
+    weights = dict(served.weights)
+    assert weights
+    status, told = take_back(2, change=2)
+    assert (status, told["already"], told["stopped"], served.weights) == (200, True, None, weights)
+    assert execution.run()["error"] is None
+    # and when it serves, there is nothing of that left
+    status, told = take_back(2, change=2)
+    assert (status, told["already"], told["serving"], champion(world)) == (200, True, 3, 3)
+
+
+@contextmanager
+def meanwhile(number: int, when: When, act: Callable[[], object]) -> Iterator[list[str]]:
+    """Somebody acts at the `number`-th call of whatever happens; the calls so far."""
+    calls: list[str] = []
+
+    def listen(happens: When, operation: str) -> None:
+        if happens == when:
+            calls.append(operation)
+            if len(calls) == number:
+                with unheard():
+                    act()
+
+    with heard_by(listen):
+        yield calls
+
+
+WHENS: tuple[When, ...] = ("before-send", "after-call")
+
+
+MOMENTS = list(product(range(1, 20), WHENS))
+FEW = [(1, WHENS[0]), (5, WHENS[1]), (6, WHENS[0]), (9, WHENS[1])]
+
+
+@pytest.mark.parametrize("named", ["rollout", "change"])
+@pytest.mark.parametrize("moments", [FEW, pytest.param(MOMENTS, marks=pytest.mark.full)], ids=["few", "all"])
+def test_a_rollback_at_any_moment_of_a_promotion_leaves_alias_and_registry_together(
+    world: World, served: FunctionState, callers: Callers, running: str, named: str, moments: list[tuple[int, When]]
+) -> None:
+    """What is taken back is the rollout of a version, or the version that serves while that one is promoted."""
+    world.deploy_catalog()  # all requests at once
+    assert rolling(world, callers).run()["error"] is None
+    outcomes = set()
+    for number, when in moments:
+        history = Registry(world.registry).champion_history(MODEL)
+        serving, execution = history[-1], rolling(world, callers, f"r{number}{when}")
+        execution.known["execution"] = f"{running}{number}{when}"
+        until(execution, "verify")
+        version = int(execution.known["version"])
+        asked = (
+            {"version": version, "rollout": execution.known["execution"]}
+            if named == "rollout"
+            else {"version": serving.version, "change": serving.seq}
+        )
+        told: list[int] = []
+        with meanwhile(number, when, lambda asked=asked, told=told: told.append(take_back(**asked)[0])) as calls:  # type: ignore[misc]
+            execution.step()
+        execution.run()
+        now = Registry(world.registry).champion_entry(MODEL)
+        assert now is not None
+        assert (served.alias, served.weights) == (now.lambda_version, {}), (number, when)
+        if told != [200]:
+            assert now.version == version
+        elif named == "rollout":
+            assert now.version == serving.version
+        else:
+            assert (now.undoes, now.version) == (serving.seq, 1)
+        outcomes.add((tuple(told), now.version == version))
+        assert not world.ledger.verify().problems
+        # so that there is something to take back, and somewhere to go
+        if now.version == 1:
+            assert rolling(world, callers, f"again{number}{when}").run()["error"] is None
+        if len(calls) < number:
+            break
+    # it was in time, and too late
+    assert len(outcomes) > 1
+
+
+def test_a_promotion_whose_alias_a_slow_rollback_moved_moves_it_back(world: World, served: FunctionState) -> None:
+    """The rollback read that no rollout was under way; then one began, and asked the alias before it is promoted."""
+    world.deploy_catalog()
+    assert roll_out(registered(world, "r2"))["error"] is None
+    late = Execution(patient, MODEL, registered(world, "r3"), event("publish")["execution"] + "-next")
+    told: list[int] = []
+    slow = threading.Thread(target=lambda: told.append(take_back(2, change=2)[0]))
+    read, asked = threading.Event(), threading.Event()
+
+    def listen(when: When, operation: str) -> None:
+        if threading.current_thread() is slow and (when, operation) == ("before-send", "dynamodb.TransactWriteItems"):
+            read.set()
+            assert asked.wait(30)
+            return
+        verifying = late.next == "verify" and threading.current_thread() is not slow
+        if verifying and (when, operation) == ("after-call", "lambda.Invoke") and not asked.is_set():
+            asked.set()
+            slow.join(30)
+
+    with heard_by(listen):
+        slow.start()
+        assert read.wait(30)
+        late.run()
+    now = Registry(world.registry).champion_entry(MODEL)
+    assert now is not None
+    assert (told, now.version) == ([200], 3)
+    assert (served.alias, served.weights) == (now.lambda_version, {})
+
+
+def test_what_is_no_longer_there_is_said_to_be_gone(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    callers.failing = {"3": 0.8}
+    execution = rolling(world, callers)
+    execution.known["execution"] = running
+    assert execution.run()["error"] == "ChallengerRefused"
+    world.client("stepfunctions").stop_execution(executionArn=running)
+    before = records(world)
+    for named, said in (
+        ({"rollout": running}, "has ended by itself; version 1 serves since change 1"),
+        ({"rollout": running + "-other"}, "that rollout of version 2 is over"),
+        ({"change": 1}, "change 1 did not let version 2 serve"),
+        ({"change": 7}, "change 7 did not let version 2 serve"),
+    ):
+        status, told = take_back(2, **named)
+        assert (status, told["error"].startswith("nothing to take back: "), said in told["error"]) == (409, True, True)
+    assert (records(world), champion(world)) == (before, 1)
+    # replaced by a later change, it can be taken back no more
+    callers.failing = {}
+    assert rolling(world, callers, "r3").run()["error"] is None
+    assert "change 2 stands, not 1" in take_back(1, change=1)[1]["error"]
+
+
+def test_a_rollout_that_serves_by_now_is_taken_back_as_what_serves(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    execution = rolling(world, callers)
+    execution.known["execution"] = running
+    assert execution.run()["error"] is None
+    for already in (False, True):
+        status, told = take_back(2, rollout=running)
+        assert (status, told["serving"], told["already"]) == (200, 1, already)
+    assert (served.alias, champion(world)) == ("2", 1)
+
+
+def test_what_serves_is_taken_back_together_with_what_was_to_follow_it(
+    world: World, served: FunctionState, callers: Callers, running: str
+) -> None:
+    assert rolling(world, callers).run()["error"] is None
+    execution = rolling(world, callers, "r3")
+    execution.known["execution"] = running
+    until(execution, "look")
+    status, told = take_back(2, change=2)
+    assert (status, told["serving"], told["stopped"]) == (200, 1, running)
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+    assert execution.run()["error"] == RolloutStopped.__name__
+    assert (served.alias, served.weights, champion(world)) == ("2", {}, 1)
+
+
 def test_a_request_that_makes_no_sense_is_refused(world: World, served: FunctionState) -> None:
-    assert take_back(7)[0] == 409
-    assert take_back(1, "")[0] == 400
-    assert take_back(1, by="somebody else")[0] == 400
+    assert take_back(7, change=1)[0] == 409
+    assert take_back(1, "", change=1)[0] == 400
+    assert take_back(1, change=1, by="somebody else")[0] == 400
+    assert take_back(1)[0] == take_back(1, change=1, rollout="both")[0] == 400
     asked = event("rollback")
     assert lambda_handler(asked | {"rawPath": "/rollbacks/nobody"}, None)["statusCode"] == 404
     assert lambda_handler(asked | {"rawPath": "/elsewhere"}, None)["statusCode"] == 404

@@ -133,22 +133,40 @@ def test_a_challenger_that_is_taken_back_leaves_the_champion_alone(served: World
     alone = function.alias
     start()
     assert function.alias != alone
-    status, told = take_back(2, "it looks wrong")
+    status, told = take_back(2, "it looks wrong", change=2)
     assert (status, told["serving"], told["taken_back"]) == (200, 1, 2)
     champion = Registry(served.registry).champion_entry(MODEL)
     assert champion is not None
     assert (champion.version, champion.experiment, champion.lambda_version) == (1, None, alone)
     assert function.alias == alone
-    assert take_back(2, "it looks wrong")[0] == 200  # asked twice, taken back once
+    assert take_back(2, "it looks wrong", change=2)[0] == 200  # asked twice, taken back once
     assert function.alias == alone
     assert served.ledger_facts(f"model/{MODEL}")[-1] == "rolled back"
+
+
+def test_an_experiment_that_is_being_rolled_out_is_taken_back_under_its_challengers_number(
+    served: World, function: FunctionState
+) -> None:
+    alone, execution = function.alias, event("publish")["execution"] + "-next"
+    asked = event("publish") | {"model": MODEL, "version": design(), "execution": execution}
+    published = lambda_handler(asked, None)
+    assert take_back(1, rollout=execution)[0] == 409
+    function.weights = {published["lambda_version"]: 0.1}  # it was cut off while it had a share
+    status, told = take_back(2, rollout=execution)
+    assert (status, told["taken_back"], told["serving"], told["stopped"]) == (200, 2, 1, execution)
+    assert (function.alias, function.weights) == (alone, {})
+    last = list(served.ledger.read(f"model/{MODEL}"))[-1]
+    assert (last.fact, last.evidence["version"], last.evidence["former"]) == ("rolled back", 2, 1)
+    # and the champion goes on
+    assert take_back(2, rollout=execution)[1]["already"] is True
+    assert (function.alias, Registry(served.registry).champion_entry(MODEL).seq) == (alone, 1)  # type: ignore[union-attr]
 
 
 def test_the_way_back_from_a_winner_is_no_experiment(served: World, function: FunctionState) -> None:
     alone = function.alias
     start()
     roll_out(2)
-    assert take_back(2)[0] == 200
+    assert take_back(2, change=3)[0] == 200
     champion = Registry(served.registry).champion_entry(MODEL)
     assert champion is not None
     assert (champion.version, champion.experiment, function.alias) == (1, None, alone)
@@ -161,7 +179,7 @@ def test_an_experiment_whose_champion_served_alone_long_ago_is_ended_by_a_rollou
     start()
     del function.versions[alone]
     before = function.alias
-    status, told = take_back(2)
+    status, told = take_back(2, change=2)
     assert (status, function.alias) == (409, before)
     assert "start workflow rollout" in told["error"]
     assert roll_out(1)["error"] is None

@@ -28,6 +28,7 @@ from hypothesis.stateful import (
 from functions.deploy.handler import lambda_handler
 from perennial.errors import PublishPending, RolloutRunning
 from perennial.registry import Registry
+from perennial.rollout.turn import Turn
 from tests.aws import fresh_account
 from tests.callers import FUNCTION, Callers, with_steps
 from tests.crash import When, crash_at
@@ -111,17 +112,39 @@ class Rollouts(RuleBasedStateMachine):
         """Somebody stops an execution where it stands."""
         self.end(data.draw(st.sampled_from(self.going)))
 
-    @rule(version=st.integers(1, VERSIONS))
-    def take_back(self, version: int) -> None:
-        asked = event("rollback") | {"body": json.dumps({"version": version, "reason": "no"})}
-        assert lambda_handler(asked, None)["statusCode"] in (200, 409)
+    @precondition(lambda self: self.executions)
+    @rule(data=st.data())
+    def take_back(self, data: st.DataObject) -> None:
+        self.asked(data.draw(self.named()))
 
-    @rule(number=st.integers(1, 25), when=st.sampled_from(WHENS), version=st.integers(1, VERSIONS))
-    def take_back_and_die(self, number: int, when: When, version: int) -> None:
+    @precondition(lambda self: self.executions)
+    @rule(data=st.data(), number=st.integers(1, 25), when=st.sampled_from(WHENS))
+    def take_back_and_die(self, data: st.DataObject, number: int, when: When) -> None:
+        named = data.draw(self.named())
         with crash_at(number, when) as death:
-            self.take_back(version)
+            self.asked(named)
         if death.happened:
-            self.take_back(version)
+            self.asked(named)
+
+    def named(self) -> st.SearchStrategy[dict[str, Any]]:
+        """A rollout, or a change of the champion, mostly one that was; now and then of another version."""
+        holder, history = Turn(self.world.registry).holder(MODEL), self.registry.champion_history(MODEL)
+        real = [{"version": one.version, "change": one.seq} for one in history]
+        real += [{"version": holder.version, "rollout": holder.execution}] if holder and holder.version else []
+        made = st.fixed_dictionaries({"version": st.integers(1, VERSIONS), "change": st.integers(1, 9)})
+        return st.one_of(st.sampled_from(real), made) if real else made
+
+    def asked(self, named: dict[str, Any]) -> None:
+        before = self.registry.champion_entry(MODEL)
+        asked = event("rollback") | {"body": json.dumps({**named, "reason": "no"})}
+        reply = lambda_handler(asked, None)
+        assert reply["statusCode"] in (200, 409)
+        after = self.registry.champion_entry(MODEL)
+        if before != after:  # nothing but what was named
+            assert before is not None
+            assert after is not None
+            assert (after.undoes, before.version) == (before.seq, named["version"])
+            assert named.get("change", before.seq) == before.seq
 
     @rule()
     def deploy(self) -> None:

@@ -23,6 +23,7 @@ from perennial.registry import Registry
 from perennial.registry.models import Carrier
 from perennial.scoring.events import ScoreInput
 from perennial.scoring.part import open_predictor
+from tests.crash import crash_at
 from tests.functions.conftest import EVENTS, World
 from tests.runs import leave
 from tests.unit.serving.bundles import MODEL, bundle_files
@@ -390,6 +391,27 @@ def test_a_plan_whose_rows_have_expired_says_so_and_is_made_again(ready: World) 
     with pytest.raises(PlanLost, match="part-000000001-000000003"):
         follow(ready, planned)
     assert follow(ready, lambda_handler(message, None))["rows"] == COUNT
+
+
+def test_two_tries_by_different_plans_leave_the_parts_of_one(ready: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first died while it was committed, and its plan expired; ranges are of another size since then."""
+    message = {"action": "plan", **ready.drop(f"score/{MODEL}/in/f.csv", csv(FLIGHTS))}
+    first = lambda_handler(message, None)
+    with crash_at(3, "after-call", "s3.CopyObject") as death:
+        follow(ready, first)
+    assert death.happened
+    left = set(ready.data.list(first["output"]))
+    assert left
+    for key in list(ready.data.list(f"staging/{first['batch']}/")):
+        ready.data.delete(key)
+    monkeypatch.setenv("RANGE_ROWS", "5")
+    again = lambda_handler(message, None)
+    assert again["output"] == first["output"]
+    assert follow(ready, again)["rows"] == COUNT
+    parts = {part["key"] for part in manifest(ready, again["output"])["parts"]}
+    assert left - parts
+    assert set(ready.data.list(again["output"])) == parts | {again["output"] + "_SUCCESS"}
+    assert len(read(ready, again["output"])) == COUNT
 
 
 @pytest.mark.parametrize(

@@ -35,10 +35,8 @@ def test_an_experiment_from_its_start_to_its_end(served: Shop, arms: tuple[int, 
     words = ("challenge", "returns", str(challenger), "--entity", "price", "--share", "0.4")
     assert "nothing speaks" not in served.run("experiment", "returns", expect=1)
     started = served.json(*words, *WAIT)
-    assert (started["experiment"]["champion"], started["experiment"]["salt"]) == (
-        champion,
-        f"returns/{champion}-{challenger}",
-    )
+    assert started["experiment"]["champion"] == champion
+    assert started["experiment"]["salt"].startswith(f"returns/{champion}-{challenger}/20")
     assert "is running" in served.run(*words, expect=1)
 
     rows = orders(6, 300)
@@ -81,6 +79,13 @@ def test_an_experiment_from_its_start_to_its_end(served: Shop, arms: tuple[int, 
         if one.fact == "deployed" and one.evidence.get("experiment")
     ]
     assert record["experiment"] == started["experiment"]
+
+    # the same two once more, on the same day and even by the same assignment: an experiment of its own
+    salted = ("--salt", started["experiment"]["salt"])
+    assert served.json(*words, *salted, *WAIT)["experiment"] == started["experiment"]
+    shown = served.json("experiment", "returns")
+    assert ([arm["rows"] for arm in shown["arms"].values()], shown["excluded"]) == ([0, 0], {})
+    served.json("experiment", "returns", "--winner", str(champion), *WAIT)
 
 
 def complete(shop: Shop, rows: int) -> dict[str, Any] | None:

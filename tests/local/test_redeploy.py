@@ -360,7 +360,7 @@ def test_a_canary_that_fails_goes_back_and_one_that_does_not_is_promoted_whateve
     eventually(weighted)
     assert account.configuration(next(iter(account.weights)))["MemorySize"] == memory
 
-    # when a person takes that back, it moves nothing any more; taken back once more, the first version serves again
+    # when a person takes that back, it moves nothing any more, however often; named, what serves is taken back too
     [model] = account.shop.json("status")["models"]
     version = promoted["version"]
     assert model["rollout"] == {"version": version, "weight": 0.5, "running": True}
@@ -369,8 +369,11 @@ def test_a_canary_that_fails_goes_back_and_one_that_does_not_is_promoted_whateve
     assert (account.alias, account.weights) == (promoted["lambda_version"], {})
     account.tick(600)
     assert eventually(lambda: account.ended(waiting))["error"] == "RolloutStopped"
-    told = account.shop.json("rollback", "returns", "--reason", "it was better before")
+    again = account.shop.json("rollback", "returns", "--reason", "too much memory")
+    assert (again["already"], again["serving"], account.alias) == (True, version, promoted["lambda_version"])
+    told = account.shop.json("rollback", "returns", "--version", str(version), "--reason", "it was better before")
     assert (told["taken_back"], told["serving"], account.alias) == (version, 1, before)
+    assert "was taken back already" in account.shop.run("rollback", "returns")
     assert account.answers()
     by = [record.actor for record in account.deployment.ledger.read("model/returns") if record.fact == "rolled back"]
     assert [actor for actor in by if actor.startswith("arn:aws:iam::")] == [told["by"]] * 2

@@ -159,8 +159,13 @@ def test_whatever_outcomes_are_read_are_of_the_schema(body: dict[str, Any]) -> N
 
 
 def test_a_rollback_names_a_version_and_says_why() -> None:
-    ROLLBACK.validate({"version": 3, "reason": "late"})
-    for wrong in ({"version": 3}, {"reason": "late"}, {"version": 0, "reason": "late"}, {"version": 3, "reason": ""}):
+    said: dict[str, Any] = {"version": 3, "change": 7, "reason": "late"}
+    ROLLBACK.validate(said)
+    ROLLBACK.validate({"version": 3, "rollout": "arn:aws:states:…", "reason": "late"})
+    for wrong in (
+        *({name: value for name, value in said.items() if name != left_out} for left_out in said),
+        *(said | other for other in ({"version": 0}, {"reason": ""}, {"change": 0}, {"rollout": "both"})),
+    ):
         assert list(ROLLBACK.iter_errors(wrong)), wrong
         with pytest.raises(ValidationError):
             Rollback.model_validate(wrong)

@@ -72,6 +72,34 @@ class Scores(Spec):
     margin: float = Field(default=0.25, gt=0, lt=0.9)
 
 
+class Quality(Spec):
+    """Predictions whose outcome is known in time: harm is to lose more than `margin` more per prediction than the
+    champion, in units of the worst loss there is (perennial.rollout.results).
+    """
+
+    alpha: Alpha = 0.01
+    margin: float = Field(default=0.01, gt=0, lt=0.9)
+
+
+class Value(Spec):
+    """Amounts of outcomes: harm is to earn more than `margin` less per prediction than the champion.
+
+    Amounts are taken for no less than `low` and no more than `high`, in the model's unit: a mean can be told only of
+    what has bounds.
+    """
+
+    alpha: Alpha = 0.01
+    margin: float = Field(gt=0)
+    low: float
+    high: float
+
+    @model_validator(mode="after")
+    def _possible(self) -> Value:
+        if not self.margin < 0.9 * (self.high - self.low):
+            raise ValueError(f"a margin of {self.margin:g} among amounts from {self.low:g} to {self.high:g}")
+        return self
+
+
 class RolloutSpec(Spec):
     """The challenger gets a growing share of the requests (`steps`, then all) while the judge looks at what comes.
 
@@ -89,6 +117,8 @@ class RolloutSpec(Spec):
     latency: Latency = Latency()
     outputs: Outputs = Outputs()
     scores: Scores = Scores()
+    quality: Quality = Quality()
+    value: Value | None = None
 
     @model_validator(mode="after")
     def _possible(self) -> RolloutSpec:

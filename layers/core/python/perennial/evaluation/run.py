@@ -46,6 +46,12 @@ class Challenger:
         """The graph's inputs by feature."""
         return {one["name"]: one["tensor"] for one in self.signature["inputs"]}
 
+    @property
+    def reference(self) -> dict[str, Any]:
+        """What it was on the held-out rows, for who reads live quality against that."""
+        held = self.holdout
+        return refer(self.spec.task, held.label, self.scored.answers, held.days).to_json()
+
     def answers(self, model: bytes) -> Array:
         """What a graph of its signature answers to the held-out rows, float64 [n, k]."""
         return _answers(model, self.holdout, self.signature)
@@ -80,8 +86,8 @@ def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion
         "metrics": {name: metric.to_json() for name, metric in metrics.items()},
         # what a rollout compares live scores with
         "scores": spread_of(answers.tolist(), probabilities=spec.task != "regression").model_dump(mode="json"),
-        # what the monitor reads live quality against
-        "held_out": refer(spec.task, holdout.label, answers, holdout.days).to_json(),
+        # what the monitor reads live quality against: of the model that has not seen these rows, refitted or not
+        "held_out": challenger.reference,
         "gates": gates,
         "champion": former,
         "comparison": None if compared is None else compared.to_json(),

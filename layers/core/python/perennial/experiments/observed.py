@@ -11,8 +11,7 @@ import numpy as np
 
 from perennial.catalog.model import ModelSpec
 from perennial.experiments.analysis import ArmRows
-from perennial.outcomes import Outcome, join_outcomes
-from perennial.outcomes.label import label_of
+from perennial.outcomes import Outcome, join_outcomes, label_of
 from perennial.registry import Experiment
 from perennial.serving.assignment import ARMS, CHALLENGER, CHAMPION, bucket, entity_keys, parts
 from perennial.serving.log import SHORTENED, Prediction, rows_of

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from datetime import date, timedelta
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from perennial.outcomes import Outcomes, read_outcomes
@@ -29,6 +29,16 @@ def read_window(objects: Objects, model: str, first: date | None, last: date | N
     for record in read_records(objects, model, begin, end):
         made = date.fromisoformat(record["at"][:10])
         if (first is None or first <= made) and (last is None or made <= last):
+            yield record
+
+
+def between(
+    records: Iterable[dict[str, Any]], since: datetime | None, until: datetime | None
+) -> Iterator[dict[str, Any]]:
+    """The records of predictions made from `since` on and before `until`; None is no bound."""
+    for record in records:
+        made = datetime.fromisoformat(record["at"])
+        if (since is None or since <= made) and (until is None or made < until):
             yield record
 
 

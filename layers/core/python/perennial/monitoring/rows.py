@@ -15,7 +15,7 @@ from perennial.catalog.model import ModelSpec
 from perennial.evaluation.blocks import Array
 from perennial.monitoring.answered import Answered
 from perennial.monitoring.days import INPUT
-from perennial.outcomes.label import label_of
+from perennial.outcomes.labels import label_of
 
 SCORE, CONFIDENCE = "__score__", "__confidence__"
 UNLIKE = "the outcome is no label of the model"

@@ -198,6 +198,7 @@ def _of_feedback() -> dict[str, Schema]:
 
 def _of_rollout() -> dict[str, Schema]:
     done = {"model": TEXT, "serving": maybe(COUNT), "taken_back": COUNT, "stopped": maybe(TEXT), "by": TEXT}
+    done["already"] = FLAG
     return {"Rollback": Rollback.model_json_schema(), "RolledBack": record(done)}
 
 

@@ -12,7 +12,8 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import UTC, date
+from datetime import UTC, date, timedelta
+from itertools import takewhile
 from typing import NamedTuple
 
 from perennial.outcomes.record import Outcome, parse_outcome
@@ -88,6 +89,18 @@ def read_outcomes(objects: Objects, model: str, first: date, last: date) -> Outc
         for key in keys_of_dates(objects, prefix, first, last)
         for line in parse_lines(objects.get(key))
     )
+
+
+def first_outcomes(objects: Objects, model: str, first: date, last: date, most: int) -> Outcomes:
+    """As `read_outcomes`, but of the `most` objects at most that were written first.
+
+    So a later call reads again whatever an earlier one has read, and only more of it. Raises StorageUnavailable.
+    """
+    prefix = f"{OUTCOMES}{model}/"
+    beyond = f"{prefix}date={last + timedelta(days=1):%Y-%m-%d}/"
+    listed = objects.entries(f"{prefix}date=", start_after=f"{prefix}date={first:%Y-%m-%d}/")
+    found = sorted((entry.at, entry.key) for entry in takewhile(lambda entry: entry.key < beyond, listed))
+    return settle(parse_outcome(line) for _, key in found[:most] for line in parse_lines(objects.get(key)))
 
 
 def settle(outcomes: Iterable[Outcome]) -> Outcomes:

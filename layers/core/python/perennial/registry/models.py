@@ -127,7 +127,7 @@ class Champion(_Entry):
     """One change of what serves: `version` (None: nothing) in place of `former`; `seq` counts a model's changes.
 
     A champion that was rolled out again followed itself. From then on it was carried as the fields of Carrier say; they
-    are empty where nobody said so.
+    are empty where nobody said so. `undoes` is the change that a person took back by this one.
     """
 
     model: str
@@ -141,6 +141,12 @@ class Champion(_Entry):
     experiment: Experiment | None = None
     at: Instant
     why: str = ""
+    undoes: int | None = None
+
+    @property
+    def newcomer(self) -> int | None:
+        """The version that the change brought before callers: an experiment's challenger, else what serves."""
+        return self.experiment.challenger if self.experiment else self.version
 
     @property
     def carried(self) -> dict[str, Any]:

@@ -173,6 +173,7 @@ class Registry:
         at: datetime,
         why: str,
         carrier: Carrier | None = None,
+        undoes: int | None = None,
         also: Sequence[dict[str, Any]] = (),
     ) -> Champion:
         """Let `version` (None: nothing) serve in place of `former`; nothing happens when it serves already.
@@ -180,10 +181,12 @@ class Registry:
         Alias, history and the states of both versions change in one transaction, and so does the `carrier` of the new
         one, together with the actions `also` (of Items). A champion that gets another carrier is a change too, in place
         of itself. The history's times never run backwards, so that `champion_at` has one answer: a change that claims
-        to be older than the last one counts from the last one on.
+        to be older than the last one counts from the last one on. One that `undoes` a change follows just that.
         Raises ConditionFailed when something other than `former` serves, `version` may not, or one of `also` fails.
         """
         current = self.champion_entry(model)
+        if undoes is not None and (current is None or current.seq != undoes):
+            raise ConditionFailed(f"model {model}: change {undoes} is not the last one")
         serving = current.version if current else None
         if current is not None and serving == version:
             if version is None or carrier is None or carrier.model_dump() == current.carried:
@@ -199,6 +202,7 @@ class Registry:
             former=former,
             at=max(at, current.at) if current else at,
             why=why,
+            undoes=undoes,
             **carried,
         )
         item = {**entry.model_dump(mode="json"), "pk": model_pk(model)}

@@ -1,6 +1,7 @@
 """Stage deploy over HTTPS, for callers that IAM let in.
 
-    POST /rollbacks/<model> {"version": 3, "reason": "…"}
+    POST /rollbacks/<model> {"version": 3, "rollout": "arn:…", "reason": "…"}     what is being rolled out
+    POST /rollbacks/<model> {"version": 3, "change": 7, "reason": "…"}            what serves since that change
 
 Who calls is what API Gateway verified, never what a body says.
 """
@@ -38,7 +39,7 @@ def _answer(event: Event, undo_of: Callable[[str], Undo]) -> Reply:
         case ("POST", "rollbacks", model):
             by, asked = caller(event), read_body(event, Rollback)
             try:
-                return json_reply(200, undo_of(model).take_back(asked.version, by.arn, asked.reason, at))
+                return json_reply(200, undo_of(model).take_back(asked, by.arn, at))
             except (ModelUnknown, VersionUnknown) as error:
                 raise RequestRefused(str(error), 404) from error
     raise RequestRefused(f"there is nothing at /{'/'.join(parts)[:200]}", 404)

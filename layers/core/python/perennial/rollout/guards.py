@@ -64,7 +64,7 @@ def _latency(spec: Latency, seen: Sequence[Seen]) -> Guard:
     the ratio more often than not? Cold calls are counted apart, since a small share of requests has more of them.
     """
     warm = [one for one in seen if not one.cold]
-    slower = Counter(float(mine.score_us > spec.ratio * theirs.score_us) for mine, theirs in _pairs(warm))
+    slower = Counter(float(mine.score_us > spec.ratio * theirs.score_us) for mine, theirs in pairs(warm))
     times = {word: [one.score_us for one in warm if one.challenger is mine] for word, mine in _ARMS}
     evidence = {
         "pairs": slower.total(),
@@ -120,7 +120,7 @@ def _scores(spec: Scores, seen: Sequence[Seen], offline: Spread) -> Guard:
     lesser of two e-values is one against "either is near".
     """
     mine = [score_of(one.outputs) for one in seen if one.challenger]
-    both = [(score_of(one.outputs), score_of(other.outputs)) for one, other in _pairs(seen)]
+    both = [(score_of(one.outputs), score_of(other.outputs)) for one, other in pairs(seen)]
     own = mean_of(_beyond_own(mine, offline, spec.margin))
     others = mean_of(_beyond_others(both, offline.edges, spec.margin))
     evidence: dict[str, Any] = {"scores": len(mine), "pairs": len(both), "log_e_own": own, "log_e_champion": others}
@@ -147,7 +147,7 @@ def _beyond_others(both: Sequence[tuple[float, float]], edges: Sequence[float], 
         yield over({-value: count for value, count in differences.items()}, margin, -1.0)
 
 
-def _pairs(seen: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
+def pairs(seen: Sequence[Seen]) -> Iterator[tuple[Seen, Seen]]:
     """Requests of the challenger, each with the champion's of about as many rows (within a factor of two) that came
     last before it or first after it: what moves both versions in time moves both of a pair.
     """

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from perennial.rollout.evidence import Arms
-from perennial.serving.log import PREDICTIONS, keys_of_dates, parse_lines
+from perennial.serving.log import PREDICTIONS, Prediction, keys_of_dates, parse_lines, rows_of
 from perennial.storage.objects import Objects
 
 # Of one step, so that a look at the last of five ends within the stage's two minutes: 20,000 records of a row or two
@@ -32,6 +32,8 @@ _NAMED = re.compile(r"-(\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2})-[^/]*$")
 class Seen:
     """A request: how many rows it had, how long scoring took, and the outputs for its first row (a probability per
     class, or the prediction) with that row's inputs as text (None in a shortened record).
+
+    `row` is that first row; `loss` and `amount` are what came of it, None as long as nobody knows (rollout.results).
     """
 
     challenger: bool
@@ -40,6 +42,9 @@ class Seen:
     cold: bool
     outputs: tuple[float, ...]
     inputs: str | None
+    row: Prediction | None = field(default=None, compare=False, repr=False)
+    loss: float | None = None
+    amount: float | None = None
 
 
 def observed(objects: Objects, arms: Arms, windows: Sequence[tuple[datetime, datetime]]) -> list[list[Seen]]:
@@ -96,4 +101,5 @@ def seen_in(record: Mapping[str, Any], arms: Arms) -> Seen:
         cold=record["cold"],
         outputs=tuple(float(value) for value in first),
         inputs=None if asked is None else json.dumps(asked, sort_keys=True),
+        row=next(rows_of(record)),
     )

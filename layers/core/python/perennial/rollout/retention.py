@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 
 from perennial.errors import ConditionFailed, ModelUnknown, PerennialError, VersionsKept
 from perennial.registry import Registry
-from perennial.rollout.rollout import ALIAS
+from perennial.rollout.live import ALIAS
 from perennial.storage.functions import Function
 
 

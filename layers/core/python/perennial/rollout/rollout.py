@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from perennial.errors import (
     AliasMoved,
@@ -26,14 +27,14 @@ from perennial.registry import Carrier, Champion, ModelVersion, Registry
 from perennial.rollout.canary import Canary
 from perennial.rollout.code import code_of
 from perennial.rollout.facts import Facts
+from perennial.rollout.live import ALIAS, follow
 from perennial.rollout.pair import Pair
 from perennial.rollout.questions import Question, question
 from perennial.rollout.scores import Spread
 from perennial.rollout.turn import Turn
+from perennial.serving.signature import parse_signature
 from perennial.storage.functions import LATEST, Alias, Configuration, Function
 from perennial.storage.objects import Objects
-
-ALIAS = "live"
 
 
 @dataclass(frozen=True)
@@ -155,6 +156,8 @@ class Rollout:
     def verify(self, lambda_version: str, execution: str, canary: Canary | None, at: datetime) -> None:
         """Ask the golden rows through the alias; then the version is champion, and that is recorded.
 
+        Somebody may have moved the alias between the answer and the registry's write, which decides: it is put back.
+
         Raises SmokeFailed, RolloutStopped, AliasMoved when something else became champion, and PublishPending while the
         alias still answers with another version.
         """
@@ -177,7 +180,7 @@ class Rollout:
                 at=at,
                 why=f"rollout of version {version}",
                 carrier=carrier,
-                also=[turn.commit_action(model, execution)],
+                also=[turn.commit_action(model, execution, (current.seq if current else 0) + 1)],
             )
         except ConditionFailed as error:
             turn.check(model, execution)
@@ -185,6 +188,7 @@ class Rollout:
             if found_now is None or not self._is_committed(found_now, lambda_version):
                 raise AliasMoved(str(error)) from error
             champion = found_now  # this very call was made twice at once, and the other one was faster
+        follow(self.function, self.registry, model)
         self.facts.deployed(champion, canary, at)
 
     def restore(
@@ -203,6 +207,7 @@ class Rollout:
         """
         champion = self.registry.champion_entry(self.version.model)
         if champion is not None and lambda_version is not None and self._is_committed(champion, lambda_version):
+            follow(self.function, self.registry, self.version.model)
             self.facts.deployed(champion, canary, at)
             return Failure(failure.error, f"version {self.version.version} serves; after it did: {failure.cause}")
         cause = failure.cause
@@ -221,6 +226,10 @@ class Rollout:
             return None
         found = self.data.get_json(f"{self.version.prefix}evaluation.json").get("scores")
         return Spread.model_validate(found) if found else None
+
+    def classes(self) -> tuple[Any, ...] | None:
+        """The classes that the version answers; None for a regression."""
+        return parse_signature(self.data.get(f"{self.version.prefix}signature.json")).classes
 
     def _is_committed(self, champion: Champion, lambda_version: str) -> bool:
         return (champion.version, champion.lambda_version) == (self.version.version, lambda_version)

@@ -2,33 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 
-from perennial.catalog.rollout import RolloutSpec
+from perennial.catalog.model import ModelSpec
 from perennial.errors import ExperimentInvalid
 from perennial.events import DeployInput, DeployOutput
 from perennial.governance.failures import explain
-from perennial.registry import ModelVersion, Registry
+from perennial.registry import Experiment, ModelVersion, Registry
+from perennial.rollout import results
 from perennial.rollout.canary import Canary
 from perennial.rollout.evidence import Arms, Totals, counted
 from perennial.rollout.guards import guards_of, unanswered
+from perennial.rollout.judge import Guard
+from perennial.rollout.live import ALIAS
 from perennial.rollout.looking import Onward, begun, looked, shifted
-from perennial.rollout.observed import observed
+from perennial.rollout.observed import Seen, observed
 from perennial.rollout.pair import Pair, pair_of
+from perennial.rollout.results import Labels
 from perennial.rollout.retention import prune
-from perennial.rollout.rollout import ALIAS, Rollout
+from perennial.rollout.rollout import Rollout
 from perennial.rollout.turn import Turn
 from perennial.stage import InputInvalid
 
 
 @dataclass(frozen=True)
 class Steps:
-    """The steps of rollouts. `spec_of` tells a model's rollout spec, None for all requests at once."""
+    """The steps of rollouts. `spec_of` tells a model's spec; None when the catalog has it no longer."""
 
     registry: Registry
     rollout_of: Callable[[ModelVersion], Rollout]
-    spec_of: Callable[[str], RolloutSpec | None]
+    spec_of: Callable[[str], ModelSpec | None]
     totals: Totals
     kept_versions: int
 
@@ -38,7 +42,7 @@ class Steps:
         if message.action == "publish":
             if message.execution is None:
                 raise InputInvalid("stage deploy: action publish needs execution, the ARN of the rollout's own")
-            Turn(self.registry.items).take(message.model, message.execution, version.version if version else None)
+            Turn(self.registry.items).take(message.model, message.execution, _number(message, version))
             # what was asked may have changed while another rollout had its turn
             version = self._asked(message)
         if version is None:
@@ -83,7 +87,8 @@ class Steps:
             return {}
         spec = self.spec_of(message.model)
         beside = rollout.carrying_champion() == published.former != published.lambda_version
-        return {**asdict(published), "canary": Canary(plan=spec) if spec and beside else None}
+        plan = spec.rollout if spec and beside else None
+        return {**asdict(published), "canary": Canary(plan=plan) if plan else None}
 
     def _try(self, message: DeployInput, rollout: Rollout) -> dict[str, object]:
         lambda_version, former, revision = message.lambda_version, message.former, message.revision
@@ -128,8 +133,28 @@ class Steps:
         guards = [
             unanswered(canary.plan.errors, steps, seen),
             *guards_of(canary.plan, [one for window in seen for one in window], rollout.offline()),
+            *self._results(message, canary, rollout, seen),
         ]
         return _onward(looked(canary, steps, guards, message.as_of))
+
+    def _results(
+        self, message: DeployInput, canary: Canary, rollout: Rollout, seen: Sequence[Sequence[Seen]]
+    ) -> list[Guard]:
+        """What outcomes say, where they are of one version each."""
+        spec = self.spec_of(message.model)
+        if spec is None or rollout.pair is not None:
+            return []
+        labels = Labels.of(spec, rollout.classes(), rollout.offline())
+        outcomes = results.read(rollout.data, message.model, canary.starts[0], message.as_of)
+        until = canary.windows(message.as_of)[-1][1]
+        return results.results_of(canary.plan, results.with_results(seen, outcomes, labels, until))
+
+
+def _number(message: DeployInput, version: ModelVersion | None) -> int | None:
+    """The version that whoever takes this rollout back takes back: of an experiment its challenger."""
+    if isinstance(message.version, Experiment):
+        return message.version.challenger
+    return version.version if version else None
 
 
 def _pair(message: DeployInput, version: ModelVersion, registry: Registry) -> Pair | None:

@@ -24,18 +24,24 @@ _GOES_ON = "execution = :execution AND attribute_not_exists(stopped)"
 class Holder:
     """The execution whose turn it is or was, the version it rolls out, and what became of it so far.
 
-    `committed` once its version serves; `stopped` says by whom and why.
+    `committed` once its version serves, by the champion's change `change`; `stopped` says by whom and why.
     """
 
     execution: str
     version: int | None
     committed: bool
     stopped: str | None
+    change: int | None = None
 
     @property
     def running(self) -> bool:
         """Whether it has not ended yet."""
-        return execution_status(self.execution) == RUNNING
+        return self.status == RUNNING
+
+    @property
+    def status(self) -> str | None:
+        """What Step Functions says of the execution (storage.workflows); None when it knows it no longer."""
+        return execution_status(self.execution)
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,7 @@ class Turn:
             version=None if version is None else int(version),
             committed=bool(item.get("committed")),
             stopped=item.get("stopped"),
+            change=item.get("change"),
         )
 
     def take(self, model: str, execution: str, version: int | None) -> None:
@@ -84,21 +91,22 @@ class Turn:
     def stop(self, model: str, holder: Holder, by: str, reason: str, at: datetime) -> bool:
         """Let its execution move the alias no more; False when its version serves by now, or it is another's turn."""
         try:
-            self.items.update(
-                model_pk(model),
-                TURN,
-                {"stopped": f"stopped by {by} at {at.isoformat()}: {reason}"},
-                f"{_GOES_ON} AND attribute_not_exists(committed)",
-                {":execution": holder.execution},
-            )
+            self.items.transact(self.stop_action(model, holder, by, reason, at))
         except ConditionFailed:
             found = self.holder(model)
             return found is not None and found.execution == holder.execution and found.stopped is not None
         return True
 
-    def commit_action(self, model: str, execution: str) -> dict[str, Any]:
+    def stop_action(self, model: str, holder: Holder, by: str, reason: str, at: datetime) -> dict[str, Any]:
+        """A part of a transaction: it fails when the holder has lost its turn, was stopped, or its version serves."""
+        told = {"stopped": f"stopped by {by} at {at.isoformat()}: {reason}"}
+        goes_on = f"{_GOES_ON} AND attribute_not_exists(committed)"
+        return self.items.update_action(model_pk(model), TURN, told, goes_on, {":execution": holder.execution})
+
+    def commit_action(self, model: str, execution: str, change: int) -> dict[str, Any]:
         """A part of the transaction that lets a version serve: it fails when the execution was stopped."""
-        return self.items.update_action(model_pk(model), TURN, {"committed": True}, _GOES_ON, {":execution": execution})
+        made = {"committed": True, "change": change}
+        return self.items.update_action(model_pk(model), TURN, made, _GOES_ON, {":execution": execution})
 
     @staticmethod
     def _go_on(holder: Holder) -> None:

@@ -1,10 +1,10 @@
 """A person takes a version back: the rollout that is under way, the version that serves, or an experiment's challenger.
 
-The version to take back is named, so whoever asks twice, or together with somebody else, takes back no more than that;
-but once a stopped rollout of the champion's own version has ended, the same request is about the champion.
-The alias is put right first, since callers come first: registry and ledger follow, and a repeated request finishes what
-a crash left. A rollout under way is told through its turn; it finds that at its next state, moves nothing any more, and
-ends as rolled back.
+What is taken back is named: the rollout's execution, or the champion's change that let the version serve. So whoever
+asks twice, or together with somebody else, takes back no more than that. One conditional write decides, against the one
+that lets a rollout's version serve: of the two the later one finds that it lost, and changes nothing. The alias follows
+it at once, then the ledger; a repeated request finishes what a crash left. A rollout under way is told through its
+turn; it finds that at its next state, moves nothing any more, and ends as rolled back.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ from perennial.errors import ConditionFailed, ModelUnknown, PublishPending
 from perennial.events import ROLLOUT_ROLLED_BACK, RolloutEnded
 from perennial.governance.ledger import Ledger
 from perennial.registry import Carrier, Champion, Registry
-from perennial.rollout.rollout import ALIAS
+from perennial.rollout.live import ALIAS, follow
+from perennial.rollout.requests import Rollback
 from perennial.rollout.turn import Holder, Turn
 from perennial.serving.errors import RequestRefused
 from perennial.storage.bus import Bus
 from perennial.storage.functions import Configuration, Function
 
-# A rollout that moves the alias at the same moment does so once more at most after it was stopped.
-ATTEMPTS = 5
-_BACK = "taken back: version "
+# Of one request against others at the same moment; what is named is gone after the first that succeeds.
+ATTEMPTS = 3
 
 
 def way_back(history: Sequence[Champion]) -> int | None:
@@ -54,67 +54,96 @@ class Undo:
     ledger: Ledger
     bus: Bus
 
-    def take_back(self, version: int, by: str, reason: str, at: datetime) -> dict[str, Any]:
-        """What serves now, and what was done. `by` is the caller's ARN.
+    def take_back(self, asked: Rollback, by: str, at: datetime) -> dict[str, Any]:
+        """What serves now, and what was done, or had been (`already`). `by` is the caller's ARN.
 
-        Raises RequestRefused (409) when the version neither serves nor is being rolled out, nothing served before it,
-        or what carried that is gone; PublishPending when the alias was changed again and again at the same moment.
+        Raises RequestRefused (409) when what is named is not there to be taken back, nothing served before it, or what
+        carried that is gone; PublishPending when what serves is changed again and again at the same moment.
         """
-        holder, turn = self._under_way(version), Turn(self.registry.items)
-        if holder is not None and turn.stop(self.model, holder, by, reason, at):
-            return self._stopped(version, holder, by, reason, at)
-        entry = self.registry.champion_entry(self.model)
-        if entry is not None and entry.experiment is not None and entry.experiment.challenger == version:
-            entry = self._back(entry, entry.version, version, by, reason, at)
-        elif entry is not None and entry.version == version:
-            former = way_back(self.registry.champion_history(self.model))
-            if former is None:
-                raise RequestRefused(f"nothing served before version {version}", 409)
-            entry = self._back(entry, former, version, by, reason, at)
-        elif entry is None or not entry.why.startswith(f"{_BACK}{version} "):
-            serving = entry.version if entry else None
-            raise RequestRefused(f"version {version} neither serves nor is being rolled out; {serving} serves", 409)
-        self._tell(version, entry.version, f"{version}/{entry.seq}", by, reason, entry.at)
-        return {"model": self.model, "serving": entry.version, "taken_back": version, "stopped": None, "by": by}
+        for _ in range(ATTEMPTS):
+            with suppress(ConditionFailed):
+                if not asked.rollout:
+                    return self._undo(asked, asked.change, by, at)
+                holder = self._named(asked)
+                if not holder.committed:
+                    return self._stop(asked, holder, by, at)
+                if holder.change is None:
+                    raise self._nothing(f"the rollout of version {asked.version} is over")
+                return self._undo(asked, holder.change, by, at)
+        raise PublishPending(f"model {self.model}: what serves is changed again and again")
 
-    def _under_way(self, version: int) -> Holder | None:
-        """The rollout of the version, unless it is over or has committed it."""
+    def _named(self, asked: Rollback) -> Holder:
+        """The rollout that is named, while it may be taken back: it goes on, was stopped, or its version serves.
+
+        One that was cut off may have left shares behind: it is stopped for good all the same.
+        """
         holder = Turn(self.registry.items).holder(self.model)
-        if holder is None or holder.version != version or holder.committed:
-            return None
-        # one that was cut off may have left shares behind: it is stopped for good all the same
-        return holder if holder.running or self.function.alias(ALIAS).weights else None
+        if holder is None or (holder.execution, holder.version) != (asked.rollout, asked.version):
+            raise self._nothing(f"that rollout of version {asked.version} is over")
+        going = holder.committed or holder.stopped is not None or holder.running
+        if not going and not self.function.alias(ALIAS).weights:
+            raise self._nothing(f"the rollout of version {asked.version} has ended by itself")
+        return holder
 
-    def _stopped(self, version: int, holder: Holder, by: str, reason: str, at: datetime) -> dict[str, Any]:
-        champion = self.registry.champion(self.model)
-        if champion is not None and champion.lambda_version is not None:
-            self._point(champion.lambda_version)
-        serving = champion.version if champion else None
-        self._tell(version, serving, f"{version}/{holder.execution}", by, reason, at)
-        return {
-            "model": self.model,
-            "serving": serving,
-            "taken_back": version,
-            "stopped": holder.execution,
-            "by": by,
-        }
+    def _stop(self, asked: Rollback, holder: Holder, by: str, at: datetime) -> dict[str, Any]:
+        """Raises ConditionFailed when its version serves by now."""
+        if not Turn(self.registry.items).stop(self.model, holder, by, asked.reason, at):
+            raise ConditionFailed(f"{holder.execution} has ended")
+        follow(self.function, self.registry, self.model, anew=True)
+        champion = self.registry.champion_entry(self.model)
+        self._tell(asked, champion.version if champion else None, holder.execution, by, at)
+        return self._told(asked, by, stopped=holder.execution, already=holder.stopped is not None)
 
-    def _back(self, entry: Champion, target: int | None, version: int, by: str, reason: str, at: datetime) -> Champion:
-        """Alias and registry go back to the version `target`, as it served by itself."""
-        found = self._alone(target)
-        self._point(found.version)
+    def _undo(self, asked: Rollback, change: int, by: str, at: datetime) -> dict[str, Any]:
+        """Registry and alias go back to what served before the change. Raises ConditionFailed."""
+        history, going = self.registry.champion_history(self.model), self._going()
+        if change > len(history) or asked.version != history[change - 1].newcomer:
+            raise self._nothing(f"change {change} did not let version {asked.version} serve")
+        already = change < len(history)
+        if already and history[change].undoes != change:
+            raise self._nothing(f"what serves was changed since: change {len(history)} stands, not {change}")
+        undone = history[change] if already else self._back(history, going, asked, by, at)
+        # asked again, it finishes what a crash left, but takes nothing from a rollout that began since then
+        if not already or (undone.seq == len(history) and not (going and going.running)):
+            follow(self.function, self.registry, self.model, anew=True)
+        self._tell(asked, undone.version, str(undone.seq), by, undone.at)
+        stopped = going.execution if going and going.running and not already else None
+        return self._told(asked, by, stopped=stopped, already=already)
+
+    def _going(self) -> Holder | None:
+        """The rollout that could let its version serve still."""
+        holder = Turn(self.registry.items).holder(self.model)
+        return holder if holder and not holder.committed and holder.stopped is None else None
+
+    def _back(
+        self, history: Sequence[Champion], going: Holder | None, asked: Rollback, by: str, at: datetime
+    ) -> Champion:
+        """The registry goes back by one change, to a version as it served by itself.
+
+        A rollout under way was to take the place of what is taken back, and was compared with it: this stops it.
+        """
+        entry, turn = history[-1], Turn(self.registry.items)
+        target = entry.version if entry.experiment else way_back(history)
+        if target is None:
+            raise RequestRefused(f"nothing served before version {asked.version}", 409)
+        found = self._alone(history, target)
         carrier = Carrier(
             lambda_version=found.version, code_sha256=found.code_sha256, layers=found.layers, runtime=found.runtime
         )
-        why = f"{_BACK}{version} by {by}: {reason}"
-        try:
-            return self.registry.set_champion(self.model, target, entry.version, at=at, why=why, carrier=carrier)
-        except ConditionFailed as error:
-            raise PublishPending(f"model {self.model}: what serves was changed at the same moment") from error
+        return self.registry.set_champion(
+            self.model,
+            target,
+            entry.version,
+            at=at,
+            why=f"taken back: version {asked.version} by {by}: {asked.reason}",
+            carrier=carrier,
+            undoes=entry.seq,
+            also=[turn.stop_action(self.model, going, by, asked.reason, at)] if going else [],
+        )
 
-    def _alone(self, version: int | None) -> Configuration:
+    def _alone(self, history: Sequence[Champion], version: int) -> Configuration:
         """The Lambda version that carries a version still, and nothing beside it: an experiment is not gone back to."""
-        for entry in reversed(self.registry.champion_history(self.model)):
+        for entry in reversed(history):
             if entry.version == version and entry.experiment is None and entry.lambda_version is not None:
                 with suppress(ModelUnknown):
                     found = self.function.configuration(entry.lambda_version)
@@ -123,20 +152,21 @@ class Undo:
         gone = f"the Lambda version of version {version} is gone: start workflow rollout with that version instead"
         raise RequestRefused(gone, 409)
 
-    def _point(self, lambda_version: str) -> None:
-        """Point the alias there alone, even if it does: a shift that is under way then comes too late."""
-        for _ in range(ATTEMPTS):
-            try:
-                self.function.move_alias(ALIAS, lambda_version, self.function.alias(ALIAS).revision)
-            except ConditionFailed:
-                continue
-            return
-        raise PublishPending(f"{self.function.name}:{ALIAS} is changed again and again")
+    def _nothing(self, why: str) -> RequestRefused:
+        entry = self.registry.champion_entry(self.model)
+        serving = f"version {entry.version} serves since change {entry.seq}" if entry else "nothing serves"
+        return RequestRefused(f"nothing to take back: {why}; {serving}", 409)
 
-    def _tell(self, version: int, serving: int | None, key: str, by: str, reason: str, at: datetime) -> None:
+    def _told(self, asked: Rollback, by: str, *, stopped: str | None, already: bool) -> dict[str, Any]:
+        champion = self.registry.champion_entry(self.model)
+        done = {"model": self.model, "serving": champion.version if champion else None, "taken_back": asked.version}
+        return {**done, "stopped": stopped, "already": already, "by": by}
+
+    def _tell(self, asked: Rollback, serving: int | None, key: str, by: str, at: datetime) -> None:
+        version, reason = asked.version, asked.reason
         evidence = {"version": version, "former": serving, "cause": reason}
         self.ledger.append(
-            f"model/{self.model}", "rolled back", key=f"taken back/{key}", at=at, actor=by, evidence=evidence
+            f"model/{self.model}", "rolled back", key=f"taken back/{version}/{key}", at=at, actor=by, evidence=evidence
         )
         told = RolloutEnded(
             model=self.model, version=version, former=serving, reason=f"taken back by {by}: {reason}", as_of=at

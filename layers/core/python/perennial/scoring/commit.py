@@ -1,6 +1,7 @@
 """The parts of a batch become its answers, by one conditional write: `_SUCCESS`, which is the manifest.
 
-    copy parts and refused rows → write _SUCCESS if there is none → ledger → event → clean up
+    copy parts and refused rows → delete parts of another plan → write _SUCCESS if there is none → ledger → event →
+    clean up
 
 Readers take a folder for whole once it holds `_SUCCESS`, as those of Spark and Hive do, and pass over that file. A
 crash anywhere is made good by the same call.
@@ -74,6 +75,7 @@ def _publish(planned: dict[str, Any], stores: Stores) -> dict[str, Any]:
         key = f"{planned['output']}{name}.parquet"
         stores.data.copy(f"{planned['staged']}parts/{name}.parquet", key)
         parts.append({**facts, "key": key})
+    _delete_others(planned["output"], {part["key"] for part in parts}, stores.data)
     scored = sum(part["rows"] for part in parts)
     if scored + planned["quarantined"] != planned["rows"]:
         raise PlanLost(f"batch {planned['batch']}: {scored} rows are scored, more or fewer than were planned")
@@ -83,6 +85,15 @@ def _publish(planned: dict[str, Any], stores: Stores) -> dict[str, Any]:
             stores.data.copy(planned["staged"] + name, planned["quarantine"] + name)
         report_key = f"{planned['quarantine']}report.json"
     return {name: planned[name] for name in _TOLD} | {"scored": scored, "parts": parts, "report_key": report_key}
+
+
+def _delete_others(output: str, keys: set[str], data: Objects) -> None:
+    """Delete the parts that a try by another plan left when it died in the midst of this: its plan has expired, or it
+    was lost, so nobody goes on with it.
+    """
+    for key in list(data.list(output)):
+        if key not in keys and not key.endswith(SUCCESS):
+            data.delete(key)
 
 
 def _announce(manifest: dict[str, Any], stores: Stores) -> None:
