@@ -33,6 +33,7 @@ RUN_BY = {
     "cdk diff": ("tests/infra/test_synth.py", '["app"]'),
     "cdk deploy": ("tests/infra/test_synth.py", '["app"]'),
     "perennial rollback": ("tests/local/test_redeploy.py", '"rollback"'),
+    "perennial retrain": ("tests/local/test_triggers.py", '"retrain", "returns"'),
     "perennial feedback": ("tests/local/test_feedback.py", '"feedback", "returns"'),
     "perennial outcomes": ("tests/local/test_feedback.py", '"outcomes", "returns"'),
     "perennial challenge": ("tests/local/test_experiment.py", '"challenge"'),

@@ -174,7 +174,7 @@ def scheduled(at: str) -> dict[str, Any]:
 
 def alarm(key: str = "1/harm", at: str = AT) -> dict[str, Any]:
     """The monitor found that a model became worse."""
-    told = json.loads((EVENTS / "retrain-performance.json").read_text())
+    told: dict[str, Any] = json.loads((EVENTS / "retrain-performance.json").read_text())
     return told | {"alarm": told["alarm"] | {"model": TRIPS, "key": key}, "as_of": at}
 
 
