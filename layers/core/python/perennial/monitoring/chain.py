@@ -47,6 +47,7 @@ class Chain:
     def _on(self, state: Harm, span: Span) -> Harm:
         """The state after the days of `span`, each of which is written down."""
         self.shelf.list(Span(span.first - self.shelf.reach, span.last + self.shelf.horizon))
+        self.shelf.cohorts(span)
         kind = self.versions.classes(self.version)
         for day in span:
             one = Span(day, day)
