@@ -14,8 +14,8 @@ from datetime import date, timedelta
 from typing import Any
 
 from perennial.evaluation.metrics import points
+from perennial.monitoring import DAY_FILES
 from perennial.monitoring.calendar import Span, last_settled
-from perennial.monitoring.days import MONITORING
 from perennial.monitoring.estimate import PastWindow, expected
 from perennial.monitoring.rows import join, versions_of
 from perennial.monitoring.shelf import Shelf
@@ -48,7 +48,7 @@ class Past:
 
     @property
     def _prefix(self) -> str:
-        return f"{MONITORING}{self.shelf.spec.name}/estimates/days={self.length}/"
+        return f"{DAY_FILES}{self.shelf.spec.name}/estimates/days={self.length}/"
 
     def _key(self, first: date) -> str:
         return f"{self._prefix}{first}.json"
