@@ -58,6 +58,10 @@ def test_a_first_model_is_judged_by_its_bounds(ready: World) -> None:
     assert (record["champion"], record["comparison"]) == (None, None)
     # of every held-out row, what a rollout will compare live scores with
     assert sum(record["scores"]["counts"]) == record["rows"]
+    # and what the monitor will compare live quality with
+    assert record["held_out"]["rows"] == record["rows"]
+    assert record["held_out"]["metrics"]["auc"] == pytest.approx(record["metrics"]["auc"]["value"])
+    assert record["held_out"]["calibration"]
     assert 0 <= record["scores"]["low"] < record["scores"]["high"] <= 1
     # two held-out days are too few to draw from
     assert record["blocks"] == {"kind": "rows", "count": 20}

@@ -13,6 +13,7 @@ from sklearn.isotonic import IsotonicRegression
 from perennial.evaluation.blocks import Array, blocks_of
 from perennial.evaluation.metrics import Scored, points
 from perennial.monitoring.estimate import (
+    LUCK,
     MIN_PAST,
     Calibrator,
     PastWindow,
@@ -129,8 +130,29 @@ def test_it_is_withheld_until_it_was_better_on_enough_past_windows() -> None:
     wrong = [window(number, 0.71, 0.5) for number in range(MIN_PAST)]
     found = estimate("auc", 0.71, 0.7, wrong)
     assert (found["shown"], found["cbpe"]) == (False, None)
-    assert "no better" in found["reason"]
+    assert "not better" in found["reason"]
     assert found["past"]["cbpe_error"] > found["past"]["unchanged_error"]
+
+
+def shown(simulations: int, windows: int, *, moved: float, noise: float) -> float:
+    """Share of simulations in which the estimate is shown: the truth moves by `moved`, the estimate is off by `noise`;
+    outcomes are few enough to be off by .01 themselves.
+    """
+    rng, count = np.random.default_rng(7), 0
+    for _ in range(simulations):
+        truth = 0.70 + moved * rng.normal(size=windows)
+        seen, guess = truth + 0.01 * rng.normal(size=windows), truth + noise * rng.normal(size=windows)
+        past = [window(number, guess[number], seen[number]) for number in range(windows)]
+        count += estimate("auc", 0.7, 0.7, past)["shown"]
+    return count / simulations
+
+
+@pytest.mark.parametrize("windows", [MIN_PAST, 12])
+def test_where_nothing_changes_it_is_seldom_shown_and_where_inputs_do_it_mostly_is(windows: int) -> None:
+    """Where nothing changes the two are equally good, or the estimate is a little worse."""
+    assert shown(2000, windows, moved=0.0, noise=0.003) <= LUCK + 2.6 * np.sqrt(LUCK * (1 - LUCK) / 2000)
+    assert shown(500, windows, moved=0.05, noise=0.01) >= (0.9 if windows > MIN_PAST else 0.5)
+    assert shown(500, windows, moved=0.01, noise=0.05) <= 0.01
 
 
 def test_windows_that_overlap_count_once_and_other_metrics_not_at_all() -> None:

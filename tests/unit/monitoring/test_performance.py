@@ -11,7 +11,8 @@ import pytest
 from perennial.evaluation.blocks import blocks_of
 from perennial.evaluation.metrics import METRICS, Scored, measure
 from perennial.monitoring.performance import MIN_ROWS, performance
-from tests.unit.monitoring.answered_made import EPOCH, Days, answered, binary
+from scripts.benchmarks.served import Days
+from tests.unit.monitoring.answered_made import EPOCH, answered, binary
 
 RNG = np.random.default_rng(5)
 ROWS = Days().draw(20, RNG)

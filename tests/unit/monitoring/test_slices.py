@@ -13,7 +13,8 @@ from scipy.stats import false_discovery_control
 from perennial.evaluation.blocks import Array
 from perennial.monitoring.answered import Answered
 from perennial.monitoring.slices import ALPHA, MISSING, labelled, reject, slices
-from tests.unit.monitoring.answered_made import EPOCH, answered, binary, wandering
+from scripts.benchmarks.served import wandering
+from tests.unit.monitoring.answered_made import EPOCH, answered, binary
 
 MARGIN = 0.02
 # In both of the simulations: a carrier's rows, and how many of them.

@@ -12,7 +12,7 @@ from perennial.evaluation.gates import bound_gates, comparison_gate
 from perennial.evaluation.holdout import Holdout, read_holdout
 from perennial.evaluation.metrics import Scored, measure
 from perennial.evaluation.scoring import Graph
-from perennial.monitoring.yardstick import yardstick
+from perennial.monitoring.reference import refer
 from perennial.registry import ModelVersion
 from perennial.rollout.scores import spread_of
 from perennial.storage.objects import Objects
@@ -46,8 +46,8 @@ def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion
         "metrics": {name: metric.to_json() for name, metric in metrics.items()},
         # what a rollout compares live scores with
         "scores": spread_of(answers.tolist(), probabilities=spec.task != "regression").model_dump(mode="json"),
-        # what the monitor measures outcomes against
-        **yardstick(spec.task, holdout.label, answers, holdout.days),
+        # what the monitor reads live quality against
+        "held_out": refer(spec.task, holdout.label, answers, holdout.days).to_json(),
         "gates": gates,
         "champion": former,
         "comparison": None if compared is None else compared.to_json(),

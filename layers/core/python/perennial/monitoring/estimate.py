@@ -13,12 +13,15 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+from scipy.special import stdtr
 
 from perennial.evaluation.blocks import Array
 from perennial.evaluation.metrics import SMALLEST
 
-# Past windows, none overlapping another, on which the estimate must have been better. Fixed beforehand.
+# Past windows, none overlapping another, over which the estimate must have been better, and how often one that is no
+# better may have been so by luck. Fixed beforehand.
 MIN_PAST = 4
+LUCK = 0.1
 
 
 @dataclass(frozen=True)
@@ -150,32 +153,36 @@ def estimate(metric: str, cbpe: float | None, unchanged: float | None, past: Seq
     """The estimate of `metric` beside "unchanged" and both mean absolute errors on past windows of that metric.
 
     `cbpe` is None where there is no estimate, `unchanged` the metric on the held-out rows. The estimate is shown when
-    its error was the smaller one over MIN_PAST windows at least; else it is withheld, with the reason.
+    its error was the smaller one over MIN_PAST windows at least, by more than luck (Student's t of the paired errors,
+    one-sided); else it is withheld, with the reason.
     """
     known = [one for one in past if one.metric == metric]
-    ours = _mean_error(known, [one.cbpe for one in known])
-    theirs = _mean_error(known, [one.unchanged for one in known])
-    reason = _why_not(cbpe, len(known), ours, theirs)
+    ours = np.array([abs(one.cbpe - one.realised) for one in known])
+    theirs = np.array([abs(one.unchanged - one.realised) for one in known])
+    reason = _why_not(cbpe, ours, theirs)
     return {
         "shown": reason is None,
         "reason": reason or f"better than “unchanged” over {len(known)} past windows",
         "metric": metric,
         "cbpe": cbpe if reason is None else None,
         "unchanged": unchanged,
-        "past": {"windows": len(known), "cbpe_error": ours, "unchanged_error": theirs},
+        "past": {
+            "windows": len(known),
+            "cbpe_error": float(ours.mean()) if known else None,
+            "unchanged_error": float(theirs.mean()) if known else None,
+        },
     }
 
 
-def _mean_error(past: Sequence[PastWindow], guesses: Sequence[float]) -> float | None:
-    apart = [abs(guess - one.realised) for guess, one in zip(guesses, past, strict=True)]
-    return sum(apart) / len(apart) if apart else None
-
-
-def _why_not(cbpe: float | None, windows: int, ours: float | None, unchanged: float | None) -> str | None:
+def _why_not(cbpe: float | None, ours: Array, theirs: Array) -> str | None:
+    windows, gained = len(ours), theirs - ours
     if cbpe is None:
         return "there is nothing to estimate it from: a regression has no probabilities, or nothing was predicted"
-    if ours is None or unchanged is None or windows < MIN_PAST:
+    if windows < MIN_PAST:
         return f"{windows} past windows with outcomes say too little: at least {MIN_PAST} are needed"
-    if ours >= unchanged:
-        return f"over {windows} past windows it was no better than “unchanged” ({ours:.3f} against {unchanged:.3f})"
+    spread = float(gained.std(ddof=1)) / np.sqrt(windows)
+    by_luck = float(stdtr(windows - 1, -gained.mean() / spread)) if spread > 0 else float(gained.mean() <= 0)
+    if by_luck > LUCK:
+        errors = f"{ours.mean():.3f} against {theirs.mean():.3f}"
+        return f"over {windows} past windows it was not better than “unchanged” by more than luck ({errors})"
     return None

@@ -219,6 +219,11 @@ def start(version: int, registered: Registered, margin: float) -> Harm:
     return Harm(version, registered.bound(margin), registered)
 
 
+def follow(state: Harm | None, version: int, registered: Registered, margin: float) -> Harm:
+    """The state to go on from: the one there is, or a new one when another version has become champion."""
+    return state if state is not None and state.version == version else start(version, registered, margin)
+
+
 def step(state: Harm, day: date, label: Array, answers: Array) -> Harm:
     """The state after one more complete day: labels [n] and answers float64 [n, k] of the champion's rows.
 
