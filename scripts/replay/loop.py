@@ -63,7 +63,8 @@ class Replay:
         for day in _days(min(days), max(days)):
             say(f"{day:%d %B}: {traffic.requests:,} requests so far")
             self._until(datetime.combine(day, NOON))
-            traffic.ask(day, days.get(day, []))
+            in_rollout = self.deployment.rollout(self.spec.name) is not None
+            traffic.ask(day, days.get(day, []), singly=in_rollout)
             if day.weekday() == MONDAY:
                 self.tell(traffic, day)
             if day.day == SECOND and day > min(days) + timedelta(days=27):
