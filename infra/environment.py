@@ -123,6 +123,7 @@ class Environment(Strict):
     prediction_log_days: Days
     alert_emails: list[Email] = []
     tracing: bool
+    dashboard: bool = True
     train: Train
     predict: Predict
     score: Score

@@ -62,6 +62,7 @@ class Shared:
             "glue_database": environment.glue_database,
             "predict_prefix": environment.predict_prefix,
             "kept_versions": str(environment.predict.kept_versions),
+            "prediction_log_days": str(environment.prediction_log_days),
             "range_rows": str(environment.score.range_rows),
             "approval_required": str(environment.approval.required).lower(),
             "approval_days": str(environment.approval.timeout_days),

@@ -1,5 +1,5 @@
-"""Maps of the state machine interpreter: by which name they fail; of distributed ones rights, the list of items,
-failures and the size of what comes back.
+"""Maps of the state machine interpreter: by which name they fail; of distributed ones also the rights, the list of
+items, and the size of what comes back.
 
 moto runs the executions of a map as iterations within that of their parent; what AWS makes of them is added here.
 Sources: https://docs.aws.amazon.com/step-functions/latest/dg/state-map-distributed.html,

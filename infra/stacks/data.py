@@ -19,6 +19,7 @@ from infra.constructs.shared import Memory, publish
 from infra.constructs.tables import GlueTables, KeyedTable
 from infra.environment import Environment
 from perennial.catalog.load import Catalog
+from perennial.monitoring import DAY_FILES
 
 _ACCESS_LOGS = Duration.days(90)
 
@@ -94,7 +95,7 @@ class DataStack(Stack):
         )
         logged = [
             s3.LifecycleRule(id=thing, prefix=f"{thing}/", expiration=Duration.days(settings.prediction_log_days))
-            for thing in ("predictions", "predictions-failed")
+            for thing in ("predictions", "predictions-failed", DAY_FILES.rstrip("/"))
         ]
         bucket = PrivateBucket(
             self, "Data", environment=settings, log_to=self.access_logs, lifecycle=[staging, former, *logged]

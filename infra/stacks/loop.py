@@ -16,6 +16,7 @@ from infra.stages.deploy import Deploy
 from infra.stages.evaluate import Evaluate
 from infra.stages.feedback import Feedback
 from infra.stages.ingest import Ingest
+from infra.stages.monitor import Monitor
 from infra.stages.register import Register
 from infra.stages.retrain import Retrain
 from infra.stages.score import Score
@@ -47,6 +48,7 @@ class LoopStack(Stack):
         self.approve = Approve(self, shared)
         self.feedback = Feedback(self, shared, dead_letters=letters)
         score = Score(self, shared, image=image)
+        monitor = Monitor(self, shared, image=image, dead_letters=letters)
 
         rollout = RolloutWorkflow(self, shared, stage=self.deploy, dead_letters=letters)
         workflows = {
@@ -69,3 +71,4 @@ class LoopStack(Stack):
         }
         for name, machine in workflows.items():
             publish(self, environment, f"{name}-workflow", machine.state_machine_arn)
+        publish(self, environment, "monitor-function", monitor.function.function_name)

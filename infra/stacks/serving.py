@@ -7,6 +7,7 @@ from aws_cdk import aws_lambda as lambda_
 from constructs import Construct
 
 from infra.constructs.api import Api
+from infra.constructs.health import Health
 from infra.constructs.layer_set import LayerSet
 from infra.constructs.records import Records
 from infra.constructs.shared import Memory, Shared, publish
@@ -44,4 +45,6 @@ class ServingStack(Stack):
         for model in sorted(catalog.models):
             predict = Predict(self, shared, model=model, records=records)
             api.serve(model, predict.live)
+        if environment.dashboard:
+            Health(self, environment=environment, models=sorted(catalog.models))
         publish(self, environment, "api-url", api.url)

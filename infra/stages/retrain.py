@@ -5,13 +5,10 @@ from __future__ import annotations
 from aws_cdk import Duration
 from aws_cdk import aws_events as events
 from aws_cdk import aws_events_targets as targets
-from aws_cdk import aws_iam as iam
-from aws_cdk import aws_scheduler as scheduler
-from aws_cdk import aws_scheduler_targets as scheduler_targets
 from aws_cdk import aws_sqs as sqs
 from constructs import Construct
 
-from infra.constructs.acknowledge import acknowledge_versions, acknowledge_wildcard
+from infra.constructs.acknowledge import acknowledge_wildcard
 from infra.constructs.dead_letters import delivery
 from infra.constructs.grants import (
     DATASETS,
@@ -22,7 +19,7 @@ from infra.constructs.grants import (
     read_objects,
     write_objects,
 )
-from infra.constructs.ids import child_id
+from infra.constructs.schedules import call_on_schedule
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from perennial.events import DATASET_VERSION_ACCEPTED, SOURCE
@@ -115,27 +112,12 @@ class Retrain(StageFunction):
         )
 
     def _hear_schedules(self, shared: Shared, dead_letters: sqs.IQueue) -> None:
-        whens = {name: spec.train.when.schedule for name, spec in sorted(shared.catalog.models.items())}
-        scheduled = {name: when for name, when in whens.items() if when is not None}
-        if not scheduled:
-            return
-        caller = iam.Role(self, "ScheduleRole", assumed_by=iam.ServicePrincipal("scheduler.amazonaws.com"))
-        acknowledge_versions(caller, self.function)
-        for model, when in scheduled.items():
-            message = {
-                "action": "schedule",
-                "model": model,
-                "as_of": scheduler.ContextAttribute.scheduled_time,
-            }
-            scheduler.Schedule(
-                self,
-                child_id(self, "schedule", model),
-                schedule_name=shared.environment.resource(f"retrain-{model}"),
-                schedule=scheduler.ScheduleExpression.expression(when),
-                target=scheduler_targets.LambdaInvoke(
-                    self.function,
-                    role=caller,
-                    input=scheduler.ScheduleTargetInput.from_object(message),
-                    **delivery(dead_letters),
-                ),
-            )
+        call_on_schedule(
+            self,
+            self.function,
+            stage="retrain",
+            environment=shared.environment,
+            schedules={name: spec.train.when.schedule for name, spec in shared.catalog.models.items()},
+            message={"action": "schedule"},
+            dead_letters=dead_letters,
+        )

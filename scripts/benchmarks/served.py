@@ -32,7 +32,8 @@ T = TypeVar("T")
 class Days:
     """A source of days of a binary task. `separation` is how far apart the classes lie in the score, in its own noise,
     with `spread` from day to day, of which `memory` is left on the next day; base rates move by `base_spread` (in log
-    odds, with a memory of .95, so that they wander for weeks); `rows` on average, within a factor of 2.
+    odds, with a memory of .95, so that they wander for weeks); `rows` on average, within a factor of 2. On two days of
+    seven the classes lie `weekend` closer together.
     """
 
     separation: float = 0.8
@@ -40,10 +41,12 @@ class Days:
     memory: float = 0.0
     base_spread: float = 0.6
     rows: int = 200
+    weekend: float = 0.0
 
     def draw(self, count: int, rng: np.random.Generator, *, harm_from: int = 0, harm: float = 0.0) -> Answered:
         """`count` days; from day `harm_from` on the classes lie `harm` closer together."""
         quality = self.separation + self.spread * wandering(count, self.memory, rng)
+        quality[np.arange(count) % 7 > 4] -= self.weekend
         quality[harm_from:] -= harm
         rate = 1 / (1 + np.exp(-(-1.2 + self.base_spread * wandering(count, 0.95, rng))))
         sizes = np.maximum(2, (self.rows * 2 ** rng.uniform(-1, 1, size=count)).astype(int))

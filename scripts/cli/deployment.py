@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Annotated, Any
 
 import boto3
 import typer
+from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from perennial.catalog.load import Catalog, load_catalog
@@ -67,9 +69,18 @@ class Deployment:
     def _session(self) -> Any:
         return boto3.Session(profile_name=self.profile) if self.profile else boto3
 
-    def client(self, service: str) -> Any:
+    def client(self, service: str, config: Config | None = None) -> Any:
         """A boto3 client from the ordinary credential chain, or of the profile."""
-        return self._session.client(service)
+        return self._session.client(service, config=config)
+
+    @staticmethod
+    def now() -> datetime:
+        """The present, as the environment has it: a local cloud's clock may have been driven forward."""
+        endpoint = os.environ.get("AWS_ENDPOINT_URL")
+        state = local.read_state(local.WORKDIR)
+        if endpoint and state is not None and local.exports(state)["AWS_ENDPOINT_URL"] == endpoint:
+            return datetime.fromisoformat(local.control(endpoint, "health")["time"])
+        return datetime.now(UTC)
 
     @cached_property
     def data(self) -> Objects:

@@ -24,6 +24,7 @@ from scripts.cli.feedback import feedback, outcomes
 from scripts.cli.init import init
 from scripts.cli.ledger import ledger
 from scripts.cli.models import models
+from scripts.cli.monitor import monitor
 from scripts.cli.output import Failure, errors
 from scripts.cli.predict import predict
 from scripts.cli.promote import promote
@@ -67,6 +68,7 @@ for verb in (
     sweep,
     promote,
     export,
+    monitor,
     shadow,
     challenge,
     experiment,

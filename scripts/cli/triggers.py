@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Annotated, Any
 
@@ -54,13 +53,15 @@ def why(asked: Asked) -> str:
     known, flight = asked["evidence"], asked["flight"]
     if asked["decided"] == "started":
         return f"{asked['why']} → {flight}"
-    told: dict[str, Callable[[], str]] = {
-        "data": lambda: f"{known['dataset']} version {known['version']}, {known['rows']:,} rows",
-        "drift": lambda: known["summary"],
-        "performance": lambda: known["summary"],
-        "person": lambda: f"{known['by']}: {known['words']}",
-    }
-    who = told[asked["reason"]]() + ": " if asked["reason"] in told else ""
+    match asked["reason"]:
+        case "data":
+            who = f"{known['dataset']} version {known['version']}, {known['rows']:,} rows: "
+        case "drift" | "performance":
+            who = f"{known['summary']}: "
+        case "person":
+            who = f"{known['by']}: {known['words']}: "
+        case _:
+            who = ""
     return f"{who}{asked['why']}" + (f" → went with {flight}" if flight else "")
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import pytest
+
 from functions.approve.handler import lambda_handler as approve_handler
 from functions.deploy.handler import lambda_handler as deploy_handler
 from functions.evaluate.handler import lambda_handler as evaluate_handler
@@ -127,6 +129,17 @@ def _train(place: Place) -> Handler:
     return run
 
 
+def _search(place: Place) -> Handler:
+    """One of two tasks that search parameters side by side."""
+
+    def run(key: str) -> int:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setenv("TUNE_CHUNK", "1")
+            return _train(place)(key)
+
+    return run
+
+
 def _ask(deliver: Deliver, action: str, **fields: Any) -> dict[str, Any]:
     found: dict[str, Any] = deliver(RETRAIN, {"action": action, "as_of": AT, **fields})
     return found
@@ -161,7 +174,7 @@ def scheduled(at: str) -> dict[str, Any]:
 
 def alarm(key: str = "1/harm", at: str = AT) -> dict[str, Any]:
     """The monitor found that a model became worse."""
-    told = json.loads((EVENTS / "retrain-performance.json").read_text())
+    told: dict[str, Any] = json.loads((EVENTS / "retrain-performance.json").read_text())
     return told | {"alarm": told["alarm"] | {"model": TRIPS, "key": key}, "as_of": at}
 
 
@@ -242,7 +255,7 @@ def _hand_over(place: Place, deliver: Deliver) -> Any:
 
 def _with_trips(place: Place) -> None:
     """The catalog, and a clock that stands still: how long a training took is measured, not made."""
-    place.world.patch.setattr("perennial.training.run.time", SimpleNamespace(monotonic=lambda: 0.0))
+    place.world.patch.setattr("perennial.training.candidate.time", SimpleNamespace(monotonic=lambda: 0.0))
     trips.deploy(place.world)
 
 
@@ -255,6 +268,13 @@ def _with_rows(place: Place, run: str) -> None:
 def _with_candidate(place: Place) -> None:
     _with_rows(place, "r1")
     assert train_handler() == 0
+
+
+def _with_tuning(place: Place) -> None:
+    _with_trips(place)
+    trips.deploy(place.world, train="tune: {space: {C: [0.1, 1.0, 10.0]}, candidates: 2, tasks: 2}")
+    trips.drop(place.world, trips.trips(range(10)), "first")
+    trips.request(place.world, "r1")
 
 
 def _without_label(place: Place) -> None:
@@ -534,6 +554,9 @@ SCENARIOS: dict[str, Scenario] = {
     "train": Scenario(
         lambda place: _with_rows(place, "r1"),
         lambda place, deliver: deliver(_train(place), "staging/r1/request.json"),
+    ),
+    "train: a search": Scenario(
+        _with_tuning, lambda place, deliver: deliver(_search(place), "staging/r1/request.json")
     ),
     "train: data at fault": Scenario(
         _without_label, lambda place, deliver: deliver(_train(place), "staging/r1/request.json")

@@ -112,6 +112,18 @@ def test_labels_shuffled_before_the_last_days_make_it_worse_than_the_champion(re
     assert "worse than the margin allows" in refused(ready, "r2", "auc.champion")
 
 
+def test_lineage_leads_to_the_versions_of_which_rows_were_used(ready: World) -> None:
+    drop(ready, trips(range(FIRST, 72), per_day=50), "second")
+    drop(ready, trips(range(72, 80), per_day=50), "third")
+    trained(ready, "r2")
+    _, version = judged(ready, "r2")
+    assert [use.version for use in version.datasets] == [2, 3]
+    inputs = ready.data.get_json(f"{version.prefix}lineage.json")["inputs"]
+    assert [one["name"] for one in inputs] == [f"curated/trips/version=0000000{number}" for number in (2, 3)]
+    window = ready.data.get_json("staging/r2/training.json")["window"]
+    assert window["versions_not_read"] == {"before the window": [1]}
+
+
 def test_a_stale_window_cannot_be_compared(ready: World) -> None:
     drop(ready, trips(range(FIRST, 60), per_day=100), "second")
     trained(ready, "r2")

@@ -19,6 +19,8 @@ import pytest
 from functions.ingest.handler import lambda_handler
 from perennial.datasets.versions import DatasetVersion, get_version, list_versions
 from perennial.errors import StagingLost, VersionUnknown
+from perennial.monitoring.grid import Grid
+from perennial.monitoring.profile import Profile
 from scripts.flights import months
 from tests.crash import Crash, When, crash_at
 from tests.crash.calls import heard_by
@@ -99,8 +101,28 @@ def test_a_month_of_flights_becomes_a_version(ready: World, tmp_path: Path) -> N
     assert profile["columns"]["arr_delay"] == {
         "type": "integer", "count": 26398, "nulls": 606, "min": -70, "max": 1272,
     }  # fmt: skip
+    grid = Grid.from_json(ready.data.get_json("profiles/flights/grid.json"))
+    assert Profile.from_json(profile["histograms"], grid).rows.sum() == 27004
+    assert len(ready.data.get("profiles/flights/version=00000001.json")) <= 64 * 1024
     assert list(ready.data.list("staging/")) == []
     assert list(ready.data.list("quarantine/")) == []
+
+
+def test_all_versions_are_counted_on_the_first_ones_grid_even_when_two_made_one(
+    ready: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    header, *lines = months(tmp_path)[0].read_bytes().splitlines(keepends=True)
+    parts = [lines[:700], lines[700:1600], lines[1600:3000]]
+    drop(ready, "raw/flights/a.csv", header + b"".join(parts[0]))
+    drop(ready, "raw/flights/b.csv", header + b"".join(parts[1]))
+    # the third did not see the grid yet when it counted
+    monkeypatch.setattr("perennial.datasets.ingest.find_grid", lambda data, contract: None)
+    drop(ready, "raw/flights/c.csv", header + b"".join(parts[2]))
+
+    grid = Grid.from_json(ready.data.get_json("profiles/flights/grid.json"))
+    stored = [ready.data.get_json(f"profiles/flights/version=0000000{n}.json")["histograms"] for n in (1, 2, 3)]
+    first, second, third = (Profile.from_json(one, grid) for one in stored)
+    assert first.merge(third, second).rows.sum() == 3000
 
 
 def test_an_accepted_batch_is_recorded_told_and_seen_by_athena(ready: World) -> None:

@@ -274,7 +274,7 @@ def test_recorded_predictions_end_and_what_was_dropped_does_not(app: App) -> Non
     (data,) = [bucket for bucket in app.of("AWS::S3::Bucket") if bucket.id.startswith("Data")]
     rules = data.props["LifecycleConfiguration"]["Rules"]
     expiring = {rule["Prefix"]: rule["ExpirationInDays"] for rule in rules if "ExpirationInDays" in rule}
-    assert expiring == {"staging/": 30, "predictions/": 90, "predictions-failed/": 90}
+    assert expiring == {"staging/": 30, "predictions/": 90, "predictions-failed/": 90, "monitoring/": 90}
 
 
 def test_delete_markers_of_expired_objects_go_too(app: App) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from infra.lock import ROOT
 from perennial import settings
-from tests.infra.conftest import MODELS, App, Resource, text
+from tests.infra.conftest import MODELS, App, Resource, listed, text
 from tests.routes import answering, greedy
 
 SETTINGS: dict[str, type[settings.Settings]] = {
@@ -22,6 +22,7 @@ SETTINGS: dict[str, type[settings.Settings]] = {
     "feedback": settings.FeedbackSettings,
     "models": settings.ModelsSettings,
     "score": settings.ScoreSettings,
+    "monitor": settings.MonitorSettings,
 }
 LAYERS = {
     "ingest": {"core", "base", "data"},
@@ -104,7 +105,7 @@ def test_the_core_layer_is_the_library_and_the_predict_layer_its_handler(app: Ap
     assert not (predict / "bootstrap").exists()
 
 
-@pytest.mark.parametrize("stage", ["evaluate", "score"])
+@pytest.mark.parametrize("stage", ["evaluate", "score", "monitor"])
 def test_heavy_stages_run_the_image_of_the_training_with_other_commands(app: App, stage: str) -> None:
     container = app.one("AWS::ECS::TaskDefinition").props["ContainerDefinitions"][0]
     props = function(app, stage).props
@@ -236,6 +237,47 @@ def test_alarms_of_the_monitor_reach_the_governor_with_retries_and_a_queue(app: 
     assert target["Arn"] == arrivals["Arn"]
 
 
+@pytest.mark.parametrize("model", MODELS)
+def test_a_schedule_has_each_model_looked_at_with_the_time_it_was_due(app: App, model: str) -> None:
+    schedule = app.one("AWS::Scheduler::Schedule", Name=f"perennial-dev-monitor-{model}").props
+    assert schedule["ScheduleExpression"] == "rate(1 day)"
+    asked = json.loads(schedule["Target"]["Input"])
+    assert asked == {"model": model, "as_of": "<aws.scheduler.scheduled-time>"}
+    assert schedule["Target"]["RetryPolicy"]["MaximumRetryAttempts"] > 0
+    assert "DeadLetters" in text(schedule["Target"]["DeadLetterConfig"]["Arn"])
+
+
+def test_monitor_writes_its_own_prefixes_and_nothing_else(app: App) -> None:
+    role = function(app, "monitor").props["Role"]["Fn::GetAtt"][0]
+    statements = [
+        statement
+        for policy in app.of("AWS::IAM::Policy")
+        if {"Ref": role} in policy.props["Roles"]
+        for statement in policy.props["PolicyDocument"]["Statement"]
+    ]
+    written = {
+        text(resource).rpartition("}/")[2]
+        for statement in statements
+        if "s3:PutObject" in listed(statement["Action"])
+        for resource in listed(statement["Resource"])
+    }
+    assert written == {"monitoring/*", "reports/*", "model/*"}
+    assert not [one for one in statements if any("Delete" in action for action in listed(one["Action"]))]
+
+
+def test_the_dashboard_draws_every_model_by_version_and_the_age_of_its_log(app: App) -> None:
+    props = app.one("AWS::CloudWatch::Dashboard").props
+    assert props["DashboardName"] == "perennial-dev-health"
+    body = text(props["DashboardBody"])
+    for model in MODELS:
+        name = f"perennial-dev-predict-{model}"
+        assert f'"FunctionName","{name}","Resource","{name}:live"' in body
+        assert "ExecutedVersion" in body
+        assert f'"DeliveryToS3.DataFreshness","DeliveryStreamName","{name}"' in body
+    for metric in ("Invocations", "Errors", "Throttles", '"p50"', '"p99"'):
+        assert metric in body
+
+
 def test_clients_find_everything_in_parameters(app: App) -> None:
     names = {parameter.props["Name"].removeprefix("/perennial/dev/") for parameter in app.of("AWS::SSM::Parameter")}
     assert names == {
@@ -243,4 +285,5 @@ def test_clients_find_everything_in_parameters(app: App) -> None:
         "api-url",
         *("ingest-workflow", "lifecycle-workflow", "rollout-workflow", "promotion-workflow"),
         "score-workflow",
+        "monitor-function",
     }

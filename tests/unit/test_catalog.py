@@ -91,6 +91,40 @@ def test_an_entity_is_named_by_features_of_its_own(tmp_path: Path, changes: dict
         read(tmp_path, **({"features": ["string"]} | changes))
 
 
+@pytest.mark.parametrize("train", [{"window": "90d"}, {"maturity": "1d"}])
+def test_what_goes_by_event_time_needs_one(tmp_path: Path, train: dict[str, Any]) -> None:
+    (field,) = train
+    with pytest.raises(
+        CatalogInvalid,
+        match=f"^models/returns.yaml: model returns: train.{field} goes by event time; no column of contract visits is",
+    ):
+        read(tmp_path, train=train)
+    contract = tmp_path / "contracts" / "visits.yaml"
+    timed = {"name": "timestamp", "logicalType": "timestamp", "required": True}
+    timed["customProperties"] = [{"property": "eventTime", "value": True}]
+    written = yaml.safe_load(contract.read_text("utf-8"))
+    columns = written["schema"][0]["properties"]
+    columns[[column["name"] for column in columns].index("timestamp")] = timed
+    put(tmp_path, "contracts/visits.yaml", yaml.safe_dump(written))
+    assert read_catalog(tmp_path).model("returns").train.model_dump(exclude_defaults=True)[field] > 0
+
+
+@pytest.mark.parametrize(
+    ("train", "message"),
+    [
+        ({"tune": {"space": {}}}, "at least 1 item"),
+        ({"tune": {"space": {"C": []}}}, "at least 1 item"),
+        ({"tune": {"space": {"C": [1]}, "candidates": 1}}, "greater than or equal to 2"),
+        ({"tune": {"space": {"C": [1]}, "tasks": 41}}, "less than or equal to 40"),
+        ({"tune": {"space": {"C": [1]}}, "params": {"C": 2}}, "train.tune.space and train.params both have 'C'"),
+        ({"window": "36h"}, "windows and horizons are whole days"),
+    ],
+)
+def test_a_training_that_cannot_be_meant_is_refused(tmp_path: Path, train: dict[str, Any], message: str) -> None:
+    with pytest.raises(CatalogInvalid, match=f"^models/returns.yaml: (.|\n)*{message}"):
+        read(tmp_path, train=train)
+
+
 def test_whom_a_prediction_is_about_and_what_amounts_are(tmp_path: Path) -> None:
     spec = read(tmp_path, features=["string", "integer"], entity=["string"], amount_unit="EUR").models["returns"]
     assert (spec.entity, spec.amount_unit) == (["string"], "EUR")

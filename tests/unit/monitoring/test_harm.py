@@ -51,6 +51,7 @@ HARMLESS = {
     "ten times the rows": (QUIET, replace(QUIET, rows=2000)),
     "base rates wander further": (QUIET, replace(QUIET, base_spread=1.2)),
     "a good day follows a good one": (replace(QUIET, memory=0.7), None),
+    "weekends are harder": (replace(QUIET, weekend=0.3), None),
     "days differ much": (replace(QUIET, spread=0.25), None),
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from perennial.errors import GridsDiffer
 from perennial.monitoring.grid import BINS, GREATEST, KNOWN, LABELS, Grid, make_grid
 from perennial.monitoring.profile import Profile, empty, profile
 from perennial.monitoring.summary import deviation, mean, present, quantile, top
-from perennial.monitoring.texts import Texts
+from perennial.monitoring.texts import Texts, Whole
 from tests.unit.monitoring.flights import flights_of_month
 from tests.unit.monitoring.made import made_days, taken
 
@@ -114,12 +114,19 @@ def test_the_same_number_falls_into_the_same_bin_as_float32_and_as_float64() -> 
     assert np.array_equal(narrow.columns["x"].counts, wide.columns["x"].counts)
 
 
-def test_whole_numbers_are_looked_up_in_the_bins_that_searching_finds() -> None:
-    values = np.random.default_rng(3).integers(-500, 3000, 20_000)
-    day = np.full(20_000, "2013-01-01", dtype="datetime64[D]")
-    grid = make_grid({"x": values[:1000].astype(np.float64)})
-    looked_up, searched = (profile(grid, day, {"x": values.astype(kind)}) for kind in (np.int64, np.float64))
-    assert looked_up.to_bytes() == searched.to_bytes()
+def test_whole_numbers_of_any_range_are_counted_as_floats_are() -> None:
+    rng = np.random.default_rng(3)
+    day = rng.integers(15_000, 15_010, 20_000).astype("datetime64[D]")
+    valid = rng.random(20_000) < 0.9
+    for reach in (3, 3000, 10**12):
+        values = rng.integers(-500, reach, 20_000)
+        grid = make_grid({"x": values[:1000].astype(np.float64)})
+        as_floats = np.where(valid, values, np.nan)
+        assert (
+            profile(grid, day, {"x": Whole(values, valid)}).to_bytes()
+            == profile(grid, day, {"x": as_floats}).to_bytes()
+        )
+        assert profile(grid, day, {"x": values}).to_bytes() == profile(grid, day, {"x": values * 1.0}).to_bytes()
 
 
 def test_profiles_of_other_grids_and_rows_without_a_column_are_refused() -> None:

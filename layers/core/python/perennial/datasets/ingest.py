@@ -12,6 +12,7 @@ from perennial.catalog.load import Catalog
 from perennial.datasets import commit
 from perennial.datasets.batches import UNKNOWN, Drop, not_data, parse_drop
 from perennial.datasets.commit import Stores
+from perennial.datasets.grids import find_grid, keep_grid
 from perennial.datasets.quarantine import MAX_REASON, put_report
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.report import Findings
@@ -96,7 +97,7 @@ def _sift(stores: Stores, drop: Drop, contract: Contract, folder: Path, limits: 
         return refused(Refusal("tooLarge", message))
     path = folder / "dropped"
     stores.data.fetch(drop.key, path, drop.etag, drop.version_id)
-    return sift(path, drop.name, contract, folder, limits)
+    return sift(path, drop.name, contract, folder, limits, find_grid(stores.data, contract))
 
 
 def _stage(stores: Stores, drop: Drop, contract: Contract, sifted: Any) -> dict[str, Any]:
@@ -105,6 +106,7 @@ def _stage(stores: Stores, drop: Drop, contract: Contract, sifted: Any) -> dict[
     staged = [prefix + part.path.name for part in sifted.parts]
     for key, part in zip(staged, sifted.parts, strict=True):
         stores.data.upload(key, part.path)
+    sifted = _on_the_grid(stores, contract, sifted)
     profile_key = f"{prefix}profile.json"
     stores.data.put_json(profile_key, {"dataset": drop.dataset, "batch": drop.batch, **sifted.profile})
     report_key = None
@@ -120,6 +122,15 @@ def _stage(stores: Stores, drop: Drop, contract: Contract, sifted: Any) -> dict[
         "first_event_time": times.get("min"),
         "last_event_time": times.get("max"),
     }
+
+
+def _on_the_grid(stores: Stores, contract: Contract, sifted: Any) -> Any:
+    """Histograms are counted on one grid for all versions; one that has just been made is kept for the next."""
+    if sifted.grid is None:
+        return sifted
+    grid = keep_grid(stores.data, contract, sifted.grid)
+    # another version of the dataset may have made the grid a moment ago
+    return sifted if grid == sifted.grid else sifted.recounted(contract, grid)
 
 
 def _quarantine(stores: Stores, drop: Drop, refusal: Refusal, findings: Findings, about: dict[str, Any]) -> Item:

@@ -121,10 +121,7 @@ class Parts:
     def read(self, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
         """The rows written (after close), in order."""
         for path in self.paths:
-            with pq.ParquetFile(path, pre_buffer=False) as file:
-                # group by group: a batch across groups could be larger than any that was written
-                for group in range(file.num_row_groups):
-                    yield from file.iter_batches(GROUP_ROWS, [group], columns, use_threads=False)
+            yield from read_part(path, columns)
 
     def _flush(self) -> None:
         if not self._buffer:
@@ -144,6 +141,14 @@ class Parts:
         if self._writer is not None:
             self._writer.close()
         self._writer, self._part_rows = None, 0
+
+
+def read_part(path: Path, columns: list[str] | None = None) -> Iterator[pa.RecordBatch]:
+    """The rows of one file, in order."""
+    with pq.ParquetFile(path, pre_buffer=False) as file:
+        # group by group: a batch across groups could be larger than any that was written
+        for group in range(file.num_row_groups):
+            yield from file.iter_batches(GROUP_ROWS, [group], columns, use_threads=False)
 
 
 def _described(path: Path) -> Part:

@@ -1,46 +1,42 @@
-"""The small profile of a dataset version: rows a day, and per column count, nulls, least and greatest value.
+"""The profile of a dataset version: at a glance rows a day, and per column count, nulls, least and greatest value.
 
-Bounds come from the Parquet footers that were written anyway: no pass over the data.
+Bounds come from the Parquet footers that were written anyway: no pass over the data. The histograms beside it, by day
+and on the dataset's grid, are those of perennial.datasets.histograms.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-from collections import Counter
 from pathlib import Path
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from perennial.catalog.contract import Column, Contract
-from perennial.datasets.arrays import array_of, values_of
+from perennial.monitoring.profile import Profile
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
-_DAY_US = 86_400_000_000
 
 
-def count_days(days: Counter[int], typed: pa.Array) -> None:
-    """Add the rows of a batch to `days` (day since 1970 → rows), from its event times (no nulls)."""
-    values = values_of(typed)
-    numbers = values // _DAY_US if pa.types.is_timestamp(typed.type) else values.astype("i8")
-    for entry in pc.value_counts(array_of(numbers, pa.int64())).to_pylist():
-        days[entry["values"]] += entry["counts"]
+def profile(contract: Contract, paths: list[Path], histograms: Profile, *, shared: bool) -> dict[str, Any]:
+    """The profile as JSON: `rows`, `days` (day → rows), `columns` (name → type, count, nulls, min, max), `histograms`.
 
-
-def profile(contract: Contract, paths: list[Path], days: Counter[int]) -> dict[str, Any]:
-    """The profile as JSON: `rows`, `days` (day → rows), `columns` (name → type, count, nulls, min, max).
+    The latter is null unless their grid is `shared` with the dataset's other versions.
 
     Bounds are numbers, ISO 8601 text for dates and timestamps, absent for texts and booleans: no personal data here.
     """
     footers = [pq.read_metadata(path) for path in paths]
     return {
         "rows": sum(footer.num_rows for footer in footers),
-        "days": {_day(day): count for day, count in sorted(days.items())},
+        "days": {
+            str(day): int(rows)
+            for day, rows in zip(histograms.days, histograms.rows, strict=True)
+            if contract.event_time is not None
+        },
         "columns": {
             column.name: _column(column, position, footers) for position, column in enumerate(contract.columns)
         },
+        "histograms": histograms.to_json() if shared else None,
     }
 
 

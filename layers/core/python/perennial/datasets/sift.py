@@ -5,8 +5,7 @@ open → for each batch: checked, part → duplicates → rules on the whole fil
 
 from __future__ import annotations
 
-from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,18 +16,25 @@ from perennial.datasets.checked import Checked, checked
 from perennial.datasets.checks import offending
 from perennial.datasets.convert import arrow_schema
 from perennial.datasets.duplicates import Repeated, RowNumbers, without_duplicates
-from perennial.datasets.parts import Part, Parts
-from perennial.datasets.profile import count_days, profile
+from perennial.datasets.grids import MIN_ROWS
+from perennial.datasets.histograms import Histograms, counted
+from perennial.datasets.parts import Part, Parts, read_part
+from perennial.datasets.profile import profile
 from perennial.datasets.refusal import Refusal
 from perennial.datasets.rejects import Rejects
 from perennial.datasets.report import Findings, add_lines
 from perennial.datasets.source import Limits, Source, open_source
 from perennial.datasets.uniqueness import Keys
+from perennial.monitoring.grid import Grid
 
 
 @dataclass(frozen=True)
 class Sifted:
-    """What a file came to. `refusal` is None when `parts` may become a version; paths are local files."""
+    """What a file came to. `refusal` is None when `parts` may become a version; paths are local files.
+
+    `grid` is what the profile's histograms were counted on: the one that was given, else one made of the first rows;
+    None, and there are no histograms, when those are too few for one.
+    """
 
     rows: int
     accepted: int
@@ -39,15 +45,29 @@ class Sifted:
     rejects: Path | None
     content_sha256: str
     profile: dict[str, Any]
+    grid: Grid | None = None
+
+    def recounted(self, contract: Contract, grid: Grid) -> Sifted:
+        """The same rows, their histograms counted on another grid: the rows are read again."""
+        batches = (batch for part in self.parts for batch in read_part(part.path))
+        histograms = counted(contract, batches, grid).profile().to_json()
+        return replace(self, profile=self.profile | {"histograms": histograms}, grid=grid)
 
 
-def sift(path: Path, name: str, contract: Contract, directory: Path, limits: Limits | None = None) -> Sifted:
+def sift(
+    path: Path,
+    name: str,
+    contract: Contract,
+    directory: Path,
+    limits: Limits | None = None,
+    grid: Grid | None = None,
+) -> Sifted:
     """Read the file at `path`, dropped as `name`, under `contract`; write parts and rejects into `directory`.
 
     Everything that is wrong with the file ends in the result, never in an error. Raises CatalogInvalid for a contract
     whose pattern RE2 does not take.
     """
-    sifter = _Sifter(contract, directory)
+    sifter = _Sifter(contract, directory, grid)
     try:
         source = open_source(path, name, contract, limits or Limits())
         sifter.read(source)
@@ -66,8 +86,10 @@ def refused(refusal: Refusal) -> Sifted:
 
 
 class _Sifter:
-    def __init__(self, contract: Contract, directory: Path) -> None:
+    def __init__(self, contract: Contract, directory: Path, grid: Grid | None) -> None:
         self.contract = contract
+        self.grid = grid
+        self.histograms = Histograms(contract, grid)
         self.directory = directory
         self.schema = arrow_schema(contract.columns)
         self.findings = Findings()
@@ -75,7 +97,6 @@ class _Sifter:
         self.rejects = Rejects(directory / "rows.parquet", self.schema.names)
         self.keys = Keys(contract.keys)
         self.numbers = RowNumbers()
-        self.days: Counter[int] = Counter()
         self.offending = [0] * len(contract.thresholds)
         self.line_of_first: int | None = None
 
@@ -99,24 +120,21 @@ class _Sifter:
         self.numbers.add(numbers)
         self.keys.add(rows)
         self.parts.write(rows)
-        if self.contract.event_time:
-            count_days(self.days, rows.column(self.contract.event_time))
+        self.histograms.add(rows)
 
     def _reject_repeated(self, repeated: Repeated) -> None:
         batch, numbers, keys = repeated
         for number, key in zip(numbers.tolist(), keys, strict=True):
             self.findings.add(number, ", ".join(key), "duplicateValues", None)
         self.rejects.add(batch.columns, numbers, [f"{', '.join(key)}: duplicateValues" for key in keys])
-        if self.contract.event_time:
-            gone: Counter[int] = Counter()
-            count_days(gone, batch.column(self.contract.event_time))
-            self.days.subtract(gone)
 
     def judge(self) -> None:
         """Rules on all rows together. Raises Refusal."""
         self.parts.close()
-        folder = self.directory / "unique"
-        self.parts = without_duplicates(self.parts, self.keys, self.numbers, folder, self._reject_repeated)
+        written, folder = self.parts, self.directory / "unique"
+        self.parts = without_duplicates(written, self.keys, self.numbers, folder, self._reject_repeated)
+        if self.parts is not written:
+            self.histograms = counted(self.contract, self.parts.read(), self.grid)
         rows = self.parts.rows + self.rejects.rows
         if rows == 0:
             raise Refusal("empty", "the file has no rows")
@@ -135,7 +153,10 @@ class _Sifter:
         parts = self.parts.close()
         rejects = self.rejects.close()
         add_lines(self.findings.problems, self.line_of_first)
-        summary = profile(self.contract, self.parts.paths, +self.days) if refusal is None else {}
+        summary: dict[str, Any] = {}
+        if refusal is None:
+            counts, self.grid = self.histograms.profile(), self.grid or self._made()
+            summary = profile(self.contract, self.parts.paths, counts, shared=self.grid is not None)
         rows = self.parts.rows + self.rejects.rows
         return Sifted(
             rows=rows,
@@ -147,4 +168,8 @@ class _Sifter:
             rejects=rejects,
             content_sha256=self.parts.digest.hexdigest(),
             profile=summary,
+            grid=self.grid,
         )
+
+    def _made(self) -> Grid | None:
+        return self.histograms.grid if self.parts.rows >= MIN_ROWS else None

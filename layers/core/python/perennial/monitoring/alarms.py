@@ -15,8 +15,8 @@ from typing import Any
 
 from perennial.catalog.model import ModelSpec
 from perennial.governance.ledger import Ledger
+from perennial.monitoring import DAY_FILES
 from perennial.monitoring.calendar import Span
-from perennial.monitoring.days import MONITORING
 from perennial.monitoring.events import DRIFT_DETECTED, PERFORMANCE_DEGRADED, AlarmRaised
 from perennial.storage.bus import Bus
 from perennial.storage.objects import Objects, canonical_json
@@ -115,7 +115,7 @@ class Bell:
 
     def named(self, alarm: Mapping[str, Any], window: Span) -> dict[str, Any]:
         """The alarm with its key, which is marked as that of this window."""
-        prefix = f"{MONITORING}{self.model}/alarms/{alarm['reason']}/version={int(alarm['version']):08d}/"
+        prefix = f"{DAY_FILES}{self.model}/alarms/{alarm['reason']}/version={int(alarm['version']):08d}/"
         before = self._before(prefix, window)
         own = before or f"{alarm['reason']}/{self.model}/{alarm['version']}/{window.last}"
         key = f"{prefix}{window.last}.json"

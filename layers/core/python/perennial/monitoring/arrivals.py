@@ -11,8 +11,8 @@ import gzip
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
-from perennial.monitoring.calendar import day_of, is_settled
-from perennial.monitoring.days import day_key
+from perennial.monitoring.calendar import Span, day_of, is_settled
+from perennial.monitoring.days import day_key, runs
 from perennial.outcomes import Outcome
 from perennial.outcomes.record import parse_outcome
 from perennial.outcomes.store import OUTCOMES
@@ -23,19 +23,22 @@ NAME = "outcomes.jsonl.gz"
 
 
 def read_arrivals(
-    objects: Objects, model: str, day: date, as_of: datetime, there: set[tuple[date, str]]
-) -> list[Outcome]:
-    """What arrived on a day, as often as it was said; a day that has settled by `as_of` is sealed.
+    objects: Objects, model: str, span: Span, as_of: datetime, there: set[tuple[date, str]]
+) -> dict[date, list[Outcome]]:
+    """What arrived on each day of `span`, as often as it was said; days that have settled by `as_of` are sealed.
 
     `there` is what days.sealed found. Raises StorageUnavailable.
     """
-    if (day, NAME) in there:
-        return _parsed(objects.get(day_key(model, day, NAME)))
-    return _arrived(objects, model, day, as_of)
+    found = {day: _parsed(objects.get(day_key(model, day, NAME))) for day in span if (day, NAME) in there}
+    for part in runs([day for day in span if day not in found]):
+        keys: dict[date, list[str]] = {day: [] for day in part}
+        for key in keys_of_dates(objects, f"{OUTCOMES}{model}/", part.first, part.last):
+            keys[date.fromisoformat(key.partition("/date=")[2][:10])].append(key)
+        found |= {day: _arrived(objects, model, day, keys[day], as_of) for day in part}
+    return found
 
 
-def _arrived(objects: Objects, model: str, day: date, as_of: datetime) -> list[Outcome]:
-    keys = keys_of_dates(objects, f"{OUTCOMES}{model}/", day, day)
+def _arrived(objects: Objects, model: str, day: date, keys: list[str], as_of: datetime) -> list[Outcome]:
     lines = sorted(canonical_json(line) for key in keys for line in parse_lines(objects.get(key)))
     body = gzip.compress(b"".join(line + b"\n" for line in lines), mtime=0)
     if is_settled(day, as_of):

@@ -12,8 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 
+from perennial.monitoring import DAY_FILES
 from perennial.monitoring.calendar import ONE, Span
-from perennial.monitoring.days import MONITORING
 from perennial.monitoring.harm import Harm, read_harm, start, step
 from perennial.monitoring.rows import join
 from perennial.monitoring.shelf import Shelf
@@ -47,6 +47,7 @@ class Chain:
     def _on(self, state: Harm, span: Span) -> Harm:
         """The state after the days of `span`, each of which is written down."""
         self.shelf.list(Span(span.first - self.shelf.reach, span.last + self.shelf.horizon))
+        self.shelf.cohorts(span)
         kind = self.versions.classes(self.version)
         for day in span:
             one = Span(day, day)
@@ -63,4 +64,4 @@ class Chain:
         return None if found is None else read_harm(found)
 
     def _key(self, day: date) -> str:
-        return f"{MONITORING}{self.shelf.spec.name}/harm/version={self.version:08d}/day={day}.json"
+        return f"{DAY_FILES}{self.shelf.spec.name}/harm/version={self.version:08d}/day={day}.json"

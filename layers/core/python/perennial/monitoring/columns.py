@@ -71,16 +71,23 @@ def _month(days: Array) -> Array:
 
 
 def _day_of_month(days: Array) -> Array:
-    return (days - days.astype("datetime64[M]").astype(days.dtype)).astype(np.int64) + 1
+    return np.asarray((days - days.astype("datetime64[M]").astype(days.dtype)).astype(np.int64) + 1)
 
 
 def _day_of_year(days: Array) -> Array:
-    return (days - days.astype("datetime64[Y]").astype(days.dtype)).astype(np.int64) + 1
+    return np.asarray((days - days.astype("datetime64[Y]").astype(days.dtype)).astype(np.int64) + 1)
 
 
 def _weekday(first: int) -> Callable[[Array], Array]:
-    # 1970-01-01 was a Thursday: Monday is 0 with an offset of 3, Sunday with 4
-    return lambda days: (days.astype(np.int64) + 3 + first // 10) % 7 + first % 10
+    def weekday(days: Array) -> Array:
+        # 1970-01-01 was a Thursday: Monday is 0 with an offset of 3, Sunday with 4
+        return np.asarray((days.astype(np.int64) + 3 + first // 10) % 7 + first % 10)
+
+    return weekday
+
+
+def _quarter(days: Array) -> Array:
+    return (_month(days) + 2) // 3
 
 
 def _week(days: Array) -> Array:
@@ -90,7 +97,7 @@ def _week(days: Array) -> Array:
 
 # Weekdays from Monday or Sunday, counted from 0 or 1.
 _WEEKDAYS = [_weekday(first) for first in (0, 1, 10, 11)]
-_CALENDAR = [_year, _month, _day_of_month, _day_of_year, _week, *_WEEKDAYS, lambda days: (_month(days) + 2) // 3]
+_CALENDAR: list[Callable[[Array], Array]] = [_year, _month, _day_of_month, _day_of_year, _week, _quarter, *_WEEKDAYS]
 
 
 def _follows(means: Array, spreads: Array, expected: Array) -> bool:

@@ -19,11 +19,11 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from perennial.monitoring import DAY_FILES
 from perennial.monitoring.calendar import ONE, Span, is_settled
 from perennial.serving.log import read_records
 from perennial.storage.objects import Objects
 
-MONITORING = "monitoring/"
 PREDICTIONS = "predictions.parquet"
 INPUT = "inputs."
 # Days that are read of the log at once: bounds memory when many are new.
@@ -33,12 +33,12 @@ _PARQUET = "application/vnd.apache.parquet"
 
 def day_key(model: str, day: date, name: str) -> str:
     """Where a file of a day lies."""
-    return f"{MONITORING}{model}/day={day}/{name}"
+    return f"{DAY_FILES}{model}/day={day}/{name}"
 
 
 def sealed(objects: Objects, model: str, span: Span) -> set[tuple[date, str]]:
     """Day and name of the files that are there; one list call for each thousand, of the span and nothing else."""
-    prefix = f"{MONITORING}{model}/day="
+    prefix = f"{DAY_FILES}{model}/day="
     found = set()
     for key in objects.list(prefix, start_after=f"{prefix}{span.first}"):
         text, _, name = key.removeprefix(prefix).partition("/")

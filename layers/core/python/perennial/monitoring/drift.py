@@ -142,7 +142,9 @@ def units_of(reference: Profile, window: Profile) -> Units | None:
     dated = [side.of_days(~np.isnat(side.days)) for side in (reference, window)]
     have = [len(side.days) for side in dated]
     if all(have):
-        return Units(*dated, exchange(dated[0].days, dated[1].days)) if min(have) >= MIN_DAYS else None
+        if min(have) < MIN_DAYS:
+            return None
+        return Units(dated[0], dated[1], exchange(dated[0].days, dated[1].days))
     if 0 < max(have) < MIN_DAYS:
         return None
     size = max(have) or BLOCKS

@@ -13,11 +13,11 @@ from typing import Any, Literal, Self
 
 import numpy as np
 
-from perennial.monitoring.texts import Texts, digest_of
+from perennial.monitoring.texts import Texts, Whole, digest_of
 from perennial.storage.objects import canonical_json
 
 Array = np.ndarray[Any, Any]
-Column = Array | Texts
+Column = Array | Texts | Whole
 Kind = Literal["number", "category", "boolean"]
 
 BINS = 24
@@ -39,7 +39,8 @@ class GridColumn:
     A number lies in a bin between two of `edges` (ascending, bin k from edge k on), below the first (bin 0) or from the
     last on: the two outer bins are out of the range that the grid was made of. Its moments count steps of `unit` from
     `origin`. A text is one of `labels`, another known one (`rest`: digests of 32 bits), or unseen. The last bin is
-    missing. `identifier`: the values name single rows; `temporal`: they are dates or instants, in days since 1970.
+    missing. `identifier`: the values name single rows; `temporal`: dates or instants, of which only the missing
+    are counted.
     """
 
     name: str
@@ -93,7 +94,8 @@ class GridColumn:
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> Self:
         """The inverse of to_json."""
-        return cls(**{name: tuple(part) if isinstance(part, list) else part for name, part in value.items()})
+        fields: dict[str, Any] = {name: tuple(part) if isinstance(part, list) else part for name, part in value.items()}
+        return cls(**fields)
 
 
 @dataclass(frozen=True)
@@ -127,14 +129,14 @@ def make_grid(
 ) -> Grid:
     """The grid of some rows: columns by name, numbers [n] with NaN for missing, or texts [n] with "" for missing.
 
-    `kinds` overrides what the dtype says (a boolean kept as float32 0, 1, NaN); `temporal` columns are days since 1970.
+    `kinds` overrides what the dtype says (a boolean kept as float32 0, 1, NaN); `temporal` are dates and instants.
     """
     given = kinds or {}
     made: list[GridColumn] = []
     for name, values in columns.items():
         kind = given.get(name) or kind_of(values)
         if kind == "number":
-            made.append(_numbers(name, np.asarray(values, dtype=np.float64), name in temporal))
+            made.append(_numbers(name, values) if name not in temporal else GridColumn(name, kind, temporal=True))
         elif kind == "boolean":
             made.append(GridColumn(name, "boolean", labels=("false", "true")))
         else:
@@ -144,19 +146,28 @@ def make_grid(
 
 def kind_of(values: Column) -> Kind:
     """What the dtype says."""
+    if isinstance(values, Whole):
+        return "number"
     if isinstance(values, Texts) or values.dtype.kind in "OUS":
         return "category"
     return "boolean" if values.dtype.kind == "b" else "number"
 
 
-def _numbers(name: str, values: Array, temporal: bool) -> GridColumn:
-    present = values[np.abs(values) <= GREATEST]
-    if not len(present):
-        return GridColumn(name, "number", temporal=temporal)
-    distinct, counts = np.unique(present, return_counts=True)
+def floats(values: Column) -> Array:
+    """Numbers as float64 [n], NaN for missing. Raises TypeError for texts."""
+    if isinstance(values, Texts):
+        raise TypeError("texts in a column of numbers")
+    return values.floats() if isinstance(values, Whole) else np.asarray(values, dtype=np.float64)
+
+
+def _numbers(name: str, column: Column) -> GridColumn:
+    distinct, counts = _distinct(column)
+    rows = int(counts.sum())
+    if not rows:
+        return GridColumn(name, "number")
     low, high = float(distinct[0]), float(distinct[-1])
     whole = bool((distinct == np.floor(distinct)).all())
-    unique = whole and len(distinct) == len(present) and len(present) >= 100 and not temporal
+    unique = whole and len(distinct) == rows and rows >= 100
     return GridColumn(
         name,
         "number",
@@ -164,8 +175,19 @@ def _numbers(name: str, values: Array, temporal: bool) -> GridColumn:
         origin=low,
         unit=1.0 if whole and high - low <= STEPS else _unit(high - low or max(abs(low), 1.0)),
         identifier=unique,
-        temporal=temporal,
     )
+
+
+def _distinct(column: Column) -> tuple[Array, Array]:
+    """The distinct present values, ascending float64, with their rows."""
+    if isinstance(column, Whole):
+        whole = column.values if column.valid is None else column.values[column.valid]
+        if len(whole) and (span := int(whole.max()) - (low := int(whole.min()))) < 4 * len(whole):
+            rows = np.bincount(whole - low, minlength=span + 1)
+            met = np.flatnonzero(rows)
+            return (met + low).astype(np.float64), rows[met]
+    values = floats(column)
+    return np.unique(values[np.abs(values) <= GREATEST], return_counts=True)
 
 
 def _unit(extent: float) -> float:

@@ -15,7 +15,7 @@ from datetime import timedelta
 from perennial.catalog.model import ModelSpec
 from perennial.errors import WindowInvalid
 from perennial.governance.ledger import Ledger
-from perennial.monitoring import alarms
+from perennial.monitoring import REPORTS, alarms
 from perennial.monitoring.calendar import Span, day_of, window_of
 from perennial.monitoring.events import MonitorInput, MonitorOutput
 from perennial.monitoring.report import render
@@ -26,7 +26,6 @@ from perennial.registry import Registry
 from perennial.storage.bus import Bus
 from perennial.storage.objects import Objects, canonical_json
 
-REPORTS = "reports/"
 LONGEST = 92
 
 

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
 import numpy as np
 
 from perennial.errors import GridsDiffer
-from perennial.monitoring.coding import EXAMPLES, coded, day_index, steps_of, unseen_words
-from perennial.monitoring.grid import Column, Grid, GridColumn
+from perennial.monitoring.coding import EXAMPLES, Table, bins_of, coded, day_index, steps_of, tabled, unseen_words
+from perennial.monitoring.grid import GREATEST, Column, Grid, GridColumn, floats
+from perennial.monitoring.texts import Whole
 from perennial.storage.objects import canonical_json
 
 Array = np.ndarray[Any, Any]
@@ -66,7 +67,7 @@ class ColumnProfile:
     @classmethod
     def from_json(cls, value: Mapping[str, Any], column: GridColumn) -> ColumnProfile:
         """The inverse of to_json."""
-        numeric = column.kind == "number"
+        numeric = column.kind == "number" and not column.temporal
         return cls(
             np.array(value["counts"], dtype=np.int64).reshape(-1, column.bins),
             np.array(value["sums"], dtype=object) if numeric else None,
@@ -175,27 +176,75 @@ def empty(grid: Grid) -> Profile:
 
 
 def _column(column: GridColumn, values: Column, index: Array, days: int) -> ColumnProfile:
-    codes, texts = coded(column, values)
-    flat = np.bincount(index * column.bins + codes, minlength=days * column.bins)
-    counts = flat.astype(np.int64).reshape(days, column.bins)
     if column.kind != "number":
-        return ColumnProfile(counts, examples=unseen_words(column, texts) if texts is not None else ())
-    numbers = np.asarray(values, dtype=np.float64)
+        codes, texts = coded(column, values)
+        counts = _by_bin(column, codes, index, days)
+        new = texts is not None and column.unseen is not None and counts[:, column.unseen].any()
+        return ColumnProfile(counts, examples=unseen_words(column, texts) if texts is not None and new else ())
+    if isinstance(values, np.ndarray) and values.dtype.kind in "iu":
+        values = Whole(values.astype(np.int64, copy=False))
+    if column.temporal:
+        return ColumnProfile(_present(values, index, days))
+    if isinstance(values, Whole) and (table := tabled(values, index, days)) is not None:
+        return _from_table(column, table)
+    return _from_rows(column, values, index, days)
+
+
+def _present(values: Column, index: Array, days: int) -> Array:
+    """Rows by day that are there, and that are missing [days, 2]."""
+    rows = np.bincount(index, minlength=days)
+    if isinstance(values, Whole) and values.valid is None:
+        return np.stack([rows, np.zeros_like(rows)], axis=1)
+    gone = np.bincount(index[np.isnan(floats(values))], minlength=days)
+    return np.stack([rows - gone, gone], axis=1)
+
+
+def _from_rows(column: GridColumn, values: Column, index: Array, days: int) -> ColumnProfile:
+    numbers = floats(values)
+    counts = _by_bin(column, bins_of(column, values), index, days)
+    known = np.abs(numbers) <= GREATEST
+    steps = steps_of(column, np.where(known, numbers, column.origin))
+    sums, squares = _moments(
+        steps, lambda parts: np.array([np.bincount(index, weights=part, minlength=days) for part in parts])
+    )
+    finite = numbers if known.all() else numbers[known]
+    least, greatest = (float(finite.min()), float(finite.max())) if len(finite) else (None, None)
+    exact = bool(((column.origin + column.unit * steps == numbers) | ~known).all())
+    return ColumnProfile(counts, sums, squares, least, greatest, exact=exact)
+
+
+def _by_bin(column: GridColumn, codes: Array, index: Array, days: int) -> Array:
+    flat = np.bincount(index * column.bins + codes, minlength=days * column.bins)
+    return flat.astype(np.int64).reshape(days, column.bins)
+
+
+def _from_table(column: GridColumn, table: Table) -> ColumnProfile:
+    """From rows by day and value: what takes a pass over the values, not over the rows."""
+    numbers = table.values.astype(np.float64)
+    codes = bins_of(column, numbers)
+    # values ascend, so those of a bin lie side by side
+    first = np.flatnonzero(np.diff(codes, prepend=-1))
+    counts = np.zeros((len(table.missing), column.bins), dtype=np.int64)
+    counts[:, codes[first]] = np.add.reduceat(table.counts, first, axis=1)
+    counts[:, -1] += table.missing
     steps = steps_of(column, numbers)
-    # each sum is of whole numbers below 2**53: exact in float64, whatever the order
+    sums, squares = _moments(steps, lambda parts: (table.counts.astype(np.float64) @ parts.T).T)
+    # the range is that of the rows: both ends were met
+    least, greatest = float(numbers[0]), float(numbers[-1])
+    exact = bool((column.origin + column.unit * steps == numbers)[table.counts.any(axis=0)].all())
+    return ColumnProfile(counts, sums, squares, least, greatest, exact=exact)
+
+
+def _moments(steps: Array, add: Callable[[Array], Array]) -> tuple[Array, Array]:
+    """Sums of steps and of their squares by day, as Python integers [days], which never overflow.
+
+    `add` sums whole numbers [3, n] by day [3, days] in float64: exact in any order, since no sum reaches 2**53 (half a
+    thousand million rows a day would).
+    """
     squared = steps * steps
     high = np.floor(squared / _LOW_BITS)
-    sums, highs, lows = (_whole(index, part, days) for part in (steps, high, squared - high * _LOW_BITS))
-    known = codes != column.bins - 1
-    finite = numbers[known]
-    least, greatest = (float(finite.min()), float(finite.max())) if len(finite) else (None, None)
-    exact = bool((column.origin + column.unit * steps == numbers)[known].all())
-    return ColumnProfile(counts, sums, highs * _LOW_BITS + lows, least, greatest, exact=exact)
-
-
-def _whole(index: Array, values: Array, days: int) -> Array:
-    """Sums by day as Python integers [days], which never overflow."""
-    return np.bincount(index, weights=values, minlength=days).astype(np.int64).astype(object)
+    sums, highs, lows = add(np.array([steps, high, squared - high * _LOW_BITS])).astype(np.int64).astype(object)
+    return sums, highs * _LOW_BITS + lows
 
 
 def _added(parts: list[Any], rows: list[Array], days: int) -> Array:

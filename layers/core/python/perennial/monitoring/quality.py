@@ -104,7 +104,7 @@ def _certain(units: Units, asked: list[Asked], alpha: float, family: int) -> lis
         return []
     share = alpha * len(tested) / family
     p = p_values(tested, units.how, share)
-    return [(place, float(p[place])) for place in np.flatnonzero(rejected(p, share))]
+    return [(int(place), float(p[place])) for place in np.flatnonzero(rejected(p, share))]
 
 
 def _gross(reference: Profile, window: Profile, asked: list[Asked]) -> list[tuple[int, None]]:

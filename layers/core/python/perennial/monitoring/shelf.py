@@ -40,6 +40,7 @@ class Shelf:
     _listed: set[date] = field(default_factory=set)
     _days: dict[date, pa.Table] = field(default_factory=dict)
     _arrivals: dict[date, list[Outcome]] = field(default_factory=dict)
+    _cohorts: dict[date, pa.Table] = field(default_factory=dict)
 
     @property
     def horizon(self) -> timedelta:
@@ -72,10 +73,9 @@ class Shelf:
     def arrivals(self, span: Span) -> Iterator[Outcome]:
         """What arrived on the days of `span`, as often as it was said."""
         self.list(span)
-        for day in span:
-            if day not in self._arrivals:
-                self._arrivals[day] = arrivals.read_arrivals(self.objects, self.spec.name, day, self.as_of, self._there)
-            yield from self._arrivals[day]
+        for part in days.runs([day for day in span if day not in self._arrivals]):
+            self._arrivals |= arrivals.read_arrivals(self.objects, self.spec.name, part, self.as_of, self._there)
+        return (said for day in span for said in self._arrivals[day])
 
     def is_complete(self, day: date) -> bool:
         """Whether the cohort of a day is complete."""
@@ -83,7 +83,14 @@ class Shelf:
 
     def cohorts(self, span: Span) -> dict[date, pa.Table]:
         """The outcomes of each day whose cohort is complete, row by row as `days` has them; counts are in `counted`."""
-        return {day: self._cohort(day) for day in self.days(span) if self.is_complete(day)}
+        complete = [day for day in self.days(span) if self.is_complete(day)]
+        self.list(span)
+        new = [day for day in complete if (day, COHORT) not in self._there and day not in self._cohorts]
+        if new:  # what they need, in as few calls as can be
+            self.days(Span(new[0] - self.reach, new[-1] + self.reach))
+            self.arrivals(Span(new[0], new[-1] + self.horizon))
+        self._cohorts |= {day: self._cohort(day) for day in complete if day not in self._cohorts}
+        return {day: self._cohorts[day] for day in complete}
 
     def _cohort(self, day: date) -> pa.Table:
         key = days.day_key(self.spec.name, day, COHORT)

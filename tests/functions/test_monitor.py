@@ -1,0 +1,309 @@
+"""Stage monitor from outside: days of traffic and outcomes in; a report, and alarms that mean something, out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from functions.monitor.handler import lambda_handler
+from perennial.errors import BundleInvalid, ModelUnknown, WindowInvalid
+from perennial.monitoring.events import DRIFT_DETECTED, PERFORMANCE_DEGRADED, MonitorInput
+from perennial.outcomes import Outcome, write_outcomes
+from perennial.registry.models import version_prefix
+from perennial.stage import InputInvalid
+from tests.functions import watched
+from tests.functions.conftest import EVENTS, World
+from tests.functions.watched import ROWS, SPEC, at, day, draw, ids, live, predict, serve, tell
+from tests.unit.monitoring.logs import counted
+from tests.unit.serving.bundles import MODEL
+
+
+@pytest.fixture
+def ready(world: World) -> World:
+    """The world with a model whose first version serves."""
+    watched.deploy(world)
+    serve(world)
+    return world
+
+
+def look(number: float, **more: Any) -> dict[str, Any]:
+    """A look as of so many days after the first one."""
+    return lambda_handler({"model": MODEL, "as_of": at(number).isoformat(), **more}, None)
+
+
+def report(world: World, seen: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = world.data.get_json(seen["report_key"])
+    return found
+
+
+def objects(world: World) -> dict[str, str]:
+    return {one.key: one.etag for one in world.data.entries("")}
+
+
+@pytest.mark.parametrize("sample", ["monitor", "monitor-window"])
+def test_the_sample_events_are_looks(sample: str) -> None:
+    MonitorInput.model_validate_json((EVENTS / f"{sample}.json").read_text("utf-8"))
+
+
+def test_a_quiet_model_is_watched_and_nobody_is_told(ready: World) -> None:
+    live(ready, range(24))
+    seen = look(24.3)
+    assert (seen["state"], seen["alarms"], seen["raised"]) == ("watched", [], False)
+    assert (seen["first"], seen["last"], seen["predictions"]) == ("2026-03-11", "2026-03-24", 14 * ROWS)
+    found = report(ready, seen)
+    assert found["drift"]["state"] == "compared"
+    assert {one["name"] for one in found["drift"]["columns"]} == {
+        "distance", "hour", "night", "carrier", "__score__", "__confidence__",
+    }  # fmt: skip
+    assert found["quality"] == {
+        "findings": [],
+        "freshness": {"last": "2026-03-24T12:00:00+00:00", "silent_days": [], "forgotten_days": []},
+    }
+    assert not ready.facts(DRIFT_DETECTED)
+    assert not ready.facts(PERFORMANCE_DEGRADED)
+    assert ready.ledger_facts(f"model/{MODEL}") == ["registered"]
+
+
+def test_performance_is_told_of_complete_cohorts_beside_what_training_had(ready: World) -> None:
+    live(ready, range(24))
+    found = report(ready, look(24.3))
+    cohort, performance = found["performance"]["cohort"], found["performance"]
+    # day 19 is the newest whose outcomes, three days later, are all there
+    assert (cohort["from"], cohort["to"], cohort["coverage"]) == (str(day(6)), str(day(19)), 1.0)
+    assert performance["rows"] == 14 * ROWS
+    auc = performance["metrics"]["auc"]
+    assert auc["low"] < auc["value"] < auc["high"]
+    assert 0.7 < auc["value"] < 0.9
+    assert performance["trained"] == {"auc": 0.7}
+    assert [one["day"] for one in performance["by_day"]] == [str(day(number)) for number in range(6, 20)]
+    assert (performance["harm"]["alarm"], performance["harm"]["days"]) == (False, 21)
+    assert {one["value"] for one in performance["slices"]} == {"AA", "UA", "é <b>&amp;</b>"}
+    value = found["value"]
+    assert value["unit"] == "EUR"
+    assert value["versions"][0]["total"] == pytest.approx(sum(one["total"] for one in value["by_day"]))
+
+
+def test_what_moved_is_told_with_how_much_since_when_and_what_happens_next(ready: World) -> None:
+    live(ready, range(14))
+    live(ready, range(14, 24), moved=1.0)
+    seen = look(24.3)
+    (alarm,) = report(ready, seen)["alarms"]
+    assert alarm["what"] == "distance has moved from what version 1 was trained on"
+    assert alarm["how_much"].startswith("distance: mean ")
+    assert (alarm["since"], alarm["predictions"]) == (str(day(14)), 14 * ROWS)
+    assert "asked for a training" in alarm["next"]
+    assert "100 new outcomes and 48 hours" in alarm["next"]
+    (fact,) = ready.facts(DRIFT_DETECTED)
+    told = fact["detail"]
+    assert (told["model"], told["version"], told["reason"], told["key"]) == (MODEL, 1, "drift", alarm["key"])
+    assert (told["outcomes"], told["report_key"]) == (14 * ROWS, seen["report_key"])
+    assert told["summary"] == seen["alarms"][0]
+    (record,) = [one for one in ready.ledger.read(f"model/{MODEL}") if one.fact == "alarmed"]
+    assert record.evidence["key"] == alarm["key"]
+    assert record.evidence["what"] == alarm["what"]
+
+
+def test_an_alarm_that_is_found_again_has_the_same_key_and_one_record(ready: World) -> None:
+    live(ready, range(14))
+    live(ready, range(14, 26), moved=1.0)
+    for number in (24.3, 25.3, 26.3):
+        look(number)
+    facts = ready.facts(DRIFT_DETECTED)
+    assert len(facts) == 3
+    assert {fact["detail"]["key"] for fact in facts} == {f"drift/{MODEL}/1/{day(23)}"}
+    assert ready.ledger_facts(f"model/{MODEL}").count("alarmed") == 1
+
+
+def test_a_model_that_became_worse_is_told_apart_from_inputs_that_moved(ready: World) -> None:
+    live(ready, range(10))
+    live(ready, range(10, 34), skill=0.1)
+    found = report(ready, look(34.3))
+    performance = [one for one in found["alarms"] if one["reason"] == "performance"]
+    assert [one["version"] for one in performance] == [1]
+    harm = found["performance"]["harm"]
+    assert harm["alarm"]
+    assert str(day(8)) <= harm["since"] <= str(day(16))
+    (fact,) = ready.facts(PERFORMANCE_DEGRADED)
+    assert fact["detail"]["outcomes"] == 14 * ROWS
+
+
+def test_the_next_champion_starts_anew_and_is_judged_by_its_own_rows(ready: World) -> None:
+    live(ready, range(10), moved=1.0)
+    serve(ready, "r2", when=9.5)
+    live(ready, range(10, 24), version=2)
+    predict(ready, 100, draw(0), version=2)
+    found = report(ready, look(24.3))
+    assert found["champion"] == 2
+    assert [(one["version"], one["rows"]) for one in found["versions"]] == [(2, 14 * ROWS)]
+    assert not found["alarms"]
+    assert {one["version"] for one in found["performance"]["by_day"]} == {1, 2}
+    assert found["performance"]["rows"] == 10 * ROWS
+    assert [one["version"] for one in found["value"]["versions"]] == [1, 2]
+
+
+# ---- states
+
+
+def test_where_nothing_serves_that_is_the_state(world: World) -> None:
+    watched.deploy(world)
+    seen = look(24.3)
+    assert (seen["state"], seen["predictions"], seen["alarms"]) == ("nothing serves", 0, [])
+    assert set(report(world, seen)["why"].values()) == {"nothing serves"}
+
+
+def test_an_empty_window_is_a_state_and_no_drift(ready: World) -> None:
+    seen = look(24.3)
+    assert (seen["state"], seen["alarms"]) == ("no traffic", [])
+    found = report(ready, seen)
+    assert found["drift"] is found["performance"] is found["value"] is None
+    assert found["why"]["drift"] == "version 1, which serves, answered nothing in this window"
+    assert found["why"]["performance"].startswith("no predictions between 2026-03-07 and 2026-03-20")
+    assert len(found["quality"]["freshness"]["silent_days"]) == 14
+
+
+def test_a_version_without_a_profile_is_watched_by_its_outcomes_alone(world: World) -> None:
+    watched.deploy(world)
+    serve(world, referenced=False)
+    live(world, range(24), moved=3.0)
+    seen = look(24.3)
+    found = report(world, seen)
+    assert (seen["state"], found["drift"], found["reference"]) == ("no reference", None, None)
+    assert found["performance"]["rows"] == 14 * ROWS
+
+
+def test_predictions_without_outcomes_are_a_state_of_performance_alone(ready: World) -> None:
+    live(ready, range(24), told=False)
+    seen = look(24.3)
+    found = report(ready, seen)
+    assert (seen["state"], found["performance"]) == ("watched", None)
+    assert found["why"]["performance"] == ("none of the 1,680 predictions from 2026-03-07 to 2026-03-20 has an outcome")
+    assert found["cohort"]["coverage"] == 0.0
+
+
+def test_days_with_too_little_to_judge_by_say_so(ready: World) -> None:
+    live(ready, range(20, 24))
+    found = report(ready, look(24.3))
+    assert (found["drift"]["state"], found["drift"]["alarm"]) == ("too few days", False)
+
+
+def test_the_estimate_is_withheld_until_it_has_been_better(ready: World) -> None:
+    live(ready, range(24))
+    estimate = report(ready, look(24.3))["estimate"]
+    assert (estimate["shown"], estimate["cbpe"]) == (False, None)
+    assert "past windows" in estimate["reason"]
+
+
+# ---- bad input
+
+
+def test_outcomes_that_are_wrong_are_named_and_nothing_counts_twice(ready: World) -> None:
+    live(ready, range(24), told=False)
+    rows = draw(10)
+    tell(ready, 10, rows)
+    tell(ready, 10, rows, after=1.5)  # the same again, later
+
+    def said(row: int, outcome: bool, *, asked: int = 10, after: float = 1.0, known: float | None = None) -> Outcome:
+        moment = at(asked + 0.5 + after)
+        observed = moment if known is None else at(known)
+        return Outcome(outcome, observed, moment, prediction_id=f"{ids(asked)}-{row}")
+
+    write_outcomes(
+        ready.data,
+        MODEL,
+        [
+            said(0, not rows.late[0], after=2.0),  # contradicts
+            said(5000, True),  # no such row
+            said(0, True, asked=11, after=3.4),  # hours after the horizon
+            said(1, True, asked=11, known=11.0),  # true before it was asked
+            said(0, True, asked=-340, after=360.0),  # nearly a year late
+        ],
+    )
+    cohort = report(ready, look(24.3))["cohort"]
+    wanted = {"with_outcome": ROWS, "contradicting": 1, "unknown": 1, "before": 1, "late": 2}
+    assert {name: cohort[name] for name in wanted} == wanted
+    assert cohort["predictions"] == 14 * ROWS
+
+
+def test_late_outcomes_never_change_what_was_told(ready: World) -> None:
+    live(ready, range(24))
+    before = report(ready, look(24.3))
+    for number in range(19):
+        tell(ready, number, draw(number + 1000), after=24 - number)
+    sealed = {key: etag for key, etag in objects(ready).items() if key.startswith("monitoring/")}
+    window = {"from": before["window"]["from"], "to": before["window"]["to"]}
+    again = report(ready, look(24.9, **window))
+    assert again["performance"]["metrics"] == before["performance"]["metrics"]
+    assert {key: etag for key, etag in objects(ready).items() if key in sealed} == sealed
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"from": "2026-03-10", "to": "2026-03-01"}, "2026-03-10 and end on 2026-03-01"),
+        ({"to": "2026-03-26"}, "has not been yet"),
+        ({"from": "2025-11-01", "to": "2026-03-10"}, "130 days; it may have 92"),
+        ({"from": "2025-11-01", "to": "2025-11-10"}, "are kept for 90 days"),
+    ],
+)
+def test_days_that_are_no_window_are_refused(ready: World, asked: dict[str, str], message: str) -> None:
+    with pytest.raises(WindowInvalid, match=message):
+        look(24.3, **asked)
+
+
+def test_what_is_no_look_is_refused(ready: World) -> None:
+    with pytest.raises(ModelUnknown):
+        lambda_handler({"model": "nothing", "as_of": at(1).isoformat()}, None)
+    for wrong in ({"from": "yesterday"}, {"as_of": "2026-03-01T00:00:00"}):
+        with pytest.raises(InputInvalid):
+            look(24.3, **wrong)
+
+
+def test_files_that_are_not_the_registered_ones_are_not_believed(ready: World) -> None:
+    live(ready, range(24))
+    ready.data.put(f"{version_prefix(MODEL, 1)}profile.json.gz", b"another")
+    with pytest.raises(BundleInvalid, match=r"profile\.json\.gz"):
+        look(24.3)
+
+
+# ---- once, and at what cost
+
+
+def test_a_look_that_a_person_asks_for_at_other_days_tells_that_person_alone(ready: World) -> None:
+    live(ready, range(24), moved=1.0)
+    seen = look(24.3, **{"from": str(day(2)), "to": str(day(20))})
+    assert (len(seen["alarms"]), seen["raised"]) == (1, False)
+    assert not ready.facts(DRIFT_DETECTED)
+    assert "alarmed" not in ready.ledger_facts(f"model/{MODEL}")
+
+
+def test_a_schedule_that_fires_twice_leaves_the_same_objects_and_one_record(ready: World) -> None:
+    live(ready, range(24), moved=1.0)
+    seen = look(24.3)
+    before = objects(ready)
+    assert look(24.3) == seen
+    assert objects(ready) == before
+    assert ready.ledger_facts(f"model/{MODEL}").count("alarmed") == 1
+
+
+@pytest.mark.parametrize("windows", [14, pytest.param(365, marks=pytest.mark.full)])
+@pytest.mark.timeout(1800)
+def test_a_look_costs_the_same_after_many_windows_as_after_one(world: World, windows: int) -> None:
+    watched.deploy(world, SPEC.replace("window: 14d, horizon: 3d", "window: 7d, horizon: 2d"))
+    serve(world)
+    world.setenv(PREDICTION_LOG_DAYS="500")
+    live(world, range(14), rows=3)
+    look(14.3)
+
+    def next_look(number: int) -> list[str]:
+        live(world, [number], rows=3)
+        with counted() as calls:
+            look(number + 1.3)
+        return calls
+
+    first = next_look(14)
+    # past windows of seven days are judged each seventh day: the same weekday is compared
+    last = 14 + windows // 7 * 7
+    for number in range(15, last):
+        next_look(number)
+    assert sorted(next_look(last)) == sorted(first)
