@@ -1,4 +1,4 @@
-"""`scripts/demo --year` as a user runs it: minutes long, so with --full only; its parts are in tests/unit/test_replay*."""
+"""`scripts/demo --year` as a user runs it: it takes minutes, so with --full only; its parts have tests of their own."""
 
 from __future__ import annotations
 
