@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -76,7 +76,7 @@ class BadChallengers:
             reason=f"injected: {kind}",
         )
         self._data.put_json(f"{workspace(run)}request.json", request.model_dump(mode="json"))
-        train(request, self._catalog, self._data, "0" * 64, lambda line: None)
+        train(request, self._careless, self._data, "0" * 64, lambda line: None)
         asked = {"model": self._spec.name, "run": run, "as_of": at.isoformat()}
         self._invoke("evaluate", asked)
         registered = self._invoke("register", asked)
@@ -88,6 +88,13 @@ class BadChallengers:
             [gate["reason"] for gate in evaluation["gates"] if not gate["passed"]],
             {name: metric["value"] for name, metric in evaluation["metrics"].items()},
         )
+
+    @property
+    def _careless(self) -> Catalog:
+        """The catalog without the window that keeps old rows out of a training."""
+        train_on = self._spec.train.model_copy(update={"window": None})
+        spec = self._spec.model_copy(update={"train": train_on})
+        return replace(self._catalog, models={**self._catalog.models, spec.name: spec})
 
     # ---- what is wrong with them
 

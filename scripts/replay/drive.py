@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from perennial.retraining.triggers import Triggers
+from perennial.storage.items import Items
 from scripts.cli import local
 from scripts.cli.deployment import Deployment
 from scripts.cli.output import Failure
@@ -79,8 +81,20 @@ class Drive:
         # the rollout below is looked at by itself
         return "waiting" if state == "Deploy" and events[-1]["type"] == "TaskSubmitted" else state
 
+    def watched(self, model: str, looks: int) -> None:
+        """Wait until the monitor has looked so many times, and the governor has heard of its alarms."""
+        self.until(lambda: len(self._reports(model)) >= looks, f"look {looks} of the monitor at {model}")
+        newest = max(self._reports(model), default=None)
+        if newest is None:
+            return
+        keys = {alarm["key"] for alarm in json.loads(self.deployment.data.get(newest))["alarms"]}
+        known = Triggers(Items(self.deployment.parameters["triggers-table"]))
+        self.until(lambda: keys <= {one.key for one in known.records(model)}, "the governor to hear of an alarm")
+        self.settle()
+
     def reports(self, model: str) -> dict[str, dict[str, Any]]:
         """What the monitor has reported, by window."""
-        data = self.deployment.data
-        keys = [key for key in data.list(f"reports/{model}/") if key.endswith("/monitor.json")]
-        return {key.split("/")[-2]: json.loads(data.get(key)) for key in keys}
+        return {key.split("/")[-2]: json.loads(self.deployment.data.get(key)) for key in self._reports(model)}
+
+    def _reports(self, model: str) -> list[str]:
+        return [key for key in self.deployment.data.list(f"reports/{model}/") if key.endswith("/monitor.json")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
@@ -40,6 +41,7 @@ class Replay:
 
     def __post_init__(self) -> None:
         self.drive = Drive(self.deployment)
+        self._began = self.drive.now()
         self.spec: ModelSpec = self.deployment.catalog.model(self.example.model)
         metric = metric_of(self.spec)
         better = METRICS[self.spec.task][metric].greater_is_better
@@ -63,7 +65,8 @@ class Replay:
         for day in _days(min(days), max(days)):
             say(f"{day:%d %B}: {traffic.requests:,} requests so far")
             self._until(datetime.combine(day, NOON))
-            traffic.ask(day, days.get(day, []))
+            in_rollout = self.deployment.rollout(self.spec.name) is not None
+            traffic.ask(day, days.get(day, []), singly=in_rollout)
             if day.weekday() == MONDAY:
                 self.tell(traffic, day)
             if day.day == SECOND and day > min(days) + timedelta(days=27):
@@ -86,8 +89,12 @@ class Replay:
             self._until(datetime.combine(day + timedelta(days=ahead), NOON))
 
     def _until(self, moment: datetime) -> None:
+        """Move on to a moment; ends when what was due by then is done, the monitor's looks too."""
         self.drive.to(moment)
         self.drive.settle()
+        every = re.fullmatch(r"rate\((\d+) days?\)", self.spec.monitor.schedule or "")
+        if every is not None:
+            self.drive.watched(self.spec.name, (moment - self._began).days // int(every[1]))
 
     def drop(self, file: Path) -> None:
         """Put a month's file into the bucket; ends when its rows are a dataset version and the loop is quiet."""

@@ -50,10 +50,14 @@ class Traffic:
         self._inputs = self._api.json("GET", f"/v2/models/{self.spec.name}")["inputs"]
         self._missing = set(self.deployment.catalog.contract(self.spec.dataset).missing)
 
-    def ask(self, day: date, rows: list[Row]) -> None:
-        """Send a day's requests; the labels of those rows that have one come to be known later."""
+    def ask(self, day: date, rows: list[Row], *, singly: bool = False) -> None:
+        """Send a day's requests; the labels of those rows that have one come to be known later.
+
+        `singly`: each row by itself, so that a rollout has enough to judge by.
+        """
+        requests = ([row] for row in rows) if singly else self.example.requests(rows)
         with ThreadPoolExecutor(CLIENTS) as pool:
-            for asked, given in pool.map(self._ask, self.example.requests(rows)):
+            for asked, given in pool.map(self._ask, requests):
                 self.requests += 1
                 for row, answer in zip(asked, given, strict=False):
                     self._keep(f"{day:%Y-%m}", row, answer)
