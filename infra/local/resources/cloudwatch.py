@@ -63,19 +63,19 @@ class Dashboard(Handler):
     """A dashboard: kept, not drawn."""
 
     type = "AWS::CloudWatch::Dashboard"
-    properties = frozenset({"DashboardName", "DashboardBody"})
+    properties = frozenset({"DashboardName", "DashboardBody", "Tags"})
     replaces = frozenset({"DashboardName"})
     named_by = "DashboardName"
 
     def create(self, place: Place, props: Properties) -> Made:
         """Put the dashboard."""
         name = props.get("DashboardName") or place.name(255)
-        body = document(props["DashboardBody"])
-        place.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=body)
+        given = props | {"DashboardName": name, "DashboardBody": document(props["DashboardBody"])}
+        place.call("cloudwatch", "put_dashboard", **given)
         return Made(name)
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
-        """Put it anew."""
+        """Put it anew; a dashboard that is there keeps its tags (API_PutDashboard)."""
         return self.create(place, props | {"DashboardName": made.ref})
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:
