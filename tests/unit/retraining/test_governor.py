@@ -69,6 +69,8 @@ def test_a_frozen_request_names_every_committed_version(tower: Tower) -> None:
         "rows": 60,
         "content_sha256": f"{1:064x}",
         "files": ["curated/flights/version=00000001/part-00000.parquet"],
+        "first_event_time": "2026-02-01T00:00:00Z",
+        "last_event_time": "2026-02-28T23:00:00Z",
     }
 
 
