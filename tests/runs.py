@@ -80,6 +80,8 @@ def commit_version(items: Items, dataset: str, number: int, rows: int) -> None:
         files=(f"{curated_prefix(dataset, number)}part-00000.parquet",),
         file_sha256=("0" * 64,),
         profile_key="",
+        first_event_time="2026-02-01T00:00:00Z",
+        last_event_time="2026-02-28T23:00:00Z",
         at=datetime(2026, 3, 1, 12, tzinfo=UTC),
     )
     item = {"pk": dataset_pk(dataset), "sk": version_sk(number), "state": "published"}

@@ -135,7 +135,7 @@ def _search(place: Place) -> Handler:
     def run(key: str) -> int:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("TUNE_CHUNK", "1")
-            return _train(place)(key)
+            return int(_train(place)(key))
 
     return run
 

@@ -21,10 +21,10 @@ from perennial.training.export import export
 from perennial.training.features import Feature, features_of, other_columns
 from perennial.training.parity import check_parity
 from perennial.training.pipeline import fit
-from perennial.training.request import TrainRequest
+from perennial.training.request import NamedVersion, TrainRequest
 from perennial.training.split import Split, split
 from perennial.training.tuning import Params, choose, halve, search, with_params
-from perennial.training.window import Selected, iso, select
+from perennial.training.window import iso, select
 
 Progress = Callable[[str], None]
 
@@ -54,11 +54,12 @@ class Clock:
 
 @dataclass(frozen=True)
 class Material:
-    """The rows of a request, split."""
+    """The rows of a request, split; which dataset `versions` they are of, and the record of their `window` (JSON)."""
 
     spec: ModelSpec
     features: list[Feature]
-    selected: Selected
+    versions: list[NamedVersion]
+    window: dict[str, Any]
     split: Split
 
 
@@ -86,11 +87,15 @@ class Refit:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A fitted and converted model that passed the parity gate; `tuned` is the record of the search for its params."""
+    """A fitted and converted model that passed the parity gate.
+
+    `versions` and `window` as in Material; `tuned` is the record of the search for its parameters (JSON).
+    """
 
     features: list[Feature]
     split: Split
-    selected: Selected
+    versions: list[NamedVersion]
+    window: dict[str, Any]
     pipeline: Pipeline
     model: bytes
     parity: dict[str, Any]
@@ -129,7 +134,7 @@ def prepare_candidate(
         spec = with_params(spec, params)
     clock.step("fit", f"fitting {spec.train.algorithm} on {len(sides.train)} rows, {len(sides.holdout)} held out")
     pipeline, model, evidence = _fitted(spec, features, sides.train, request.seed, catalog.estimators, clock)
-    candidate = Candidate(features, sides, material.selected, pipeline, model, evidence, tuned)
+    candidate = Candidate(features, sides, material.versions, material.window, pipeline, model, evidence, tuned)
     if not spec.train.refit:
         return candidate
     return replace(candidate, refit=refit(spec, candidate, request.seed, catalog.estimators, clock))
@@ -151,7 +156,8 @@ def prepare_material(
     columns = [name for name in dict.fromkeys(wanted) if name is not None]
     selected = select(objects, request, spec, columns, [other.name for other in others], contract.event_time)
     read = to_rows(selected.table, spec, features, contract.event_time, others)
-    return Material(spec, features, selected, split(read, spec.train.split.holdout, request.seed))
+    sides = split(read, spec.train.split.holdout, request.seed)
+    return Material(spec, features, selected.versions, selected.evidence, sides)
 
 
 def search_chunk(material: Material, request: TrainRequest, catalog: Catalog, chunk: int) -> dict[str, Any]:

@@ -129,7 +129,7 @@ def _record(request: TrainRequest, spec: ModelSpec, candidate: Candidate, metric
         "label": spec.label.model_dump(),
         "classes": _class_rows(sides.train),
         "features": [feature.name for feature in candidate.features],
-        "window": candidate.selected.evidence,
+        "window": candidate.window,
         "split": sides.evidence,
         "rows": {"train": len(sides.train), "holdout": len(sides.holdout)},
         "trained_until": trained_until(sides.train),
@@ -140,7 +140,7 @@ def _record(request: TrainRequest, spec: ModelSpec, candidate: Candidate, metric
         "parity": candidate.parity,
         "datasets": [
             {"dataset": request.dataset, "version": one.version, "content_sha256": one.content_sha256, "rows": one.rows}
-            for one in candidate.selected.versions
+            for one in candidate.versions
         ],
         "as_of": request.as_of.isoformat(),
         "reason": request.reason,

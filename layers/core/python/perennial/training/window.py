@@ -63,6 +63,7 @@ class Selection:
 
     def add(self, version: int, table: pa.Table) -> None:
         """Keep those rows of a version that count; of the others only their number."""
+        before = self.start
         if self.event_time is not None:
             times = times_of(table.column(self.event_time))
             known = ~np.isnat(times)
@@ -76,13 +77,14 @@ class Selection:
                 self.newest = newest if self.newest is None else max(newest, self.newest)
             table = table.filter(pa.array(kept))
         self.tables[version] = table
-        self.prune()
+        self.prune([version] if self.start == before else list(self.tables))
 
-    def prune(self) -> None:
+    def prune(self, versions: Sequence[int]) -> None:
         """Let go of the rows before the window, whose start moves as newer rows are read."""
         if self.start is None or self.event_time is None:
             return
-        for version, table in self.tables.items():
+        for version in versions:
+            table = self.tables[version]
             kept = times_of(table.column(self.event_time)) >= self.start
             if not kept.all():
                 self.count(BEFORE, int((~kept).sum()))
