@@ -236,14 +236,14 @@ def test_new_outcomes_are_counted_in_the_report_of_the_alarm(world: World) -> No
     "storm", [80, pytest.param(1000, marks=[pytest.mark.full, pytest.mark.timeout(1800)])], ids=["some", "thousand"]
 )
 def test_a_storm_of_alarms_is_one_execution_and_recorded_declines(world: World, storm: int) -> None:
-    """Distinct alarms within a minute, each delivered two or three times, out of order, eight at once."""
+    """Distinct alarms within a minute, each delivered two or three times, out of order, four at once."""
     governed(world, drift=True)
     commit_version(world.registry, "flights", 1, 10)
     random, start = Random(5), datetime(2026, 3, 1, tzinfo=UTC)
     alarms = [alarm(f"3/drift/{number}", start + timedelta(seconds=number * 60 / storm)) for number in range(storm)]
     delivered = [one for one in alarms for _ in range(random.choice([2, 3]))]
     random.shuffle(delivered)
-    with ThreadPoolExecutor(8) as pool:
+    with ThreadPoolExecutor(4) as pool:
         answers = list(pool.map(lambda one: (one["alarm"]["key"], str(lambda_handler(one, None))), delivered))
 
     assert len(world.executions()) == 1
