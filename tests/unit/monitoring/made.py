@@ -21,19 +21,24 @@ def made_days(
 
     Levels of days have a standard deviation of `spread` of the rows'; on top comes the week's pattern.
     """
-    sizes = rng.poisson(rows, days)
-    day = np.repeat(np.arange(days), sizes)
-    dates = np.datetime64(first, "D") + np.arange(days)
+    return drawn(rng, np.datetime64(first, "D") + np.arange(days), rng.poisson(rows, days), features, spread)
+
+
+def drawn(
+    rng: np.random.Generator, dates: Array, sizes: Array, features: int, spread: float = DAY_SPREAD
+) -> tuple[Array, Columns]:
+    """The same for given days [d] with so many rows each [d]."""
+    day = np.repeat(np.arange(len(dates)), sizes)
     week = WEEK * np.sin(2 * np.pi * dates.astype(np.int64) / 7)
     columns: Columns = {}
     for place in range(features):
-        level = rng.normal(0, spread, days) + week
+        level = rng.normal(0, spread, len(dates)) + week
         values = rng.normal(0, 1, len(day)) + level[day]
         if place % 4 == 3:
             columns[f"f{place}"] = LETTERS[np.clip((values * 1.5 + 4).astype(int), 0, 7)]
             continue
         if place % 4 == 2:
-            share = 0.05 * np.exp(rng.normal(0, spread, days))
+            share = 0.05 * np.exp(rng.normal(0, spread, len(dates)))
             values[rng.random(len(day)) < share[day]] = np.nan
         columns[f"f{place}"] = values
     return dates[day], columns

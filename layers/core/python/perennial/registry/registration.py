@@ -11,6 +11,7 @@ from typing import Any
 
 from perennial.errors import BundleInvalid, ObjectMissing
 from perennial.governance.lineage import lineage_event
+from perennial.monitoring.names import REFERENCE
 from perennial.registry.mlflow_model import mlflow_files
 from perennial.registry.models import DatasetUse, ModelVersion, Origin
 from perennial.registry.registry import Registry
@@ -22,6 +23,8 @@ from perennial.storage.objects import Objects, canonical_json
 COPIED = ("model.onnx", "signature.json", "golden.json", "request.json", "training.json", "evaluation.json")
 # of a model that was fitted again on all rows, under these names beside those of the one that was evaluated
 REFITTED = {"model.onnx": "refitted.onnx", "golden.json": "refitted-golden.json"}
+# left by trainings since versions are watched; a version without it has no reference
+OPTIONAL = (REFERENCE,)
 # in the workspace of a version that another environment promoted
 ORIGIN = "promotion.json"
 
@@ -65,6 +68,7 @@ def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
     prefix = f"staging/{run}/"
     origin = objects.find_json(prefix + ORIGIN)
     files = {name: objects.get(prefix + name) for name in COPIED}
+    files |= {name: body for name in OPTIONAL if (body := objects.find(prefix + name)) is not None}
     workspace = Workspace(files | _deployed(files, prefix, objects), Origin.model_validate(origin) if origin else None)
     made_by = workspace.origin.run if workspace.origin else run
     for name in ("request.json", "training.json", "evaluation.json"):

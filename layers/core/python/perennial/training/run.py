@@ -13,6 +13,7 @@ from perennial.evaluation.blocks import blocks_of
 from perennial.evaluation.holdout import write_holdout
 from perennial.evaluation.metrics import Scored, points
 from perennial.evaluation.scoring import Graph
+from perennial.monitoring.names import REFERENCE
 from perennial.registry.registration import REFITTED
 from perennial.storage.objects import Objects
 from perennial.training.candidate import (
@@ -31,6 +32,7 @@ from perennial.training.data import Rows
 from perennial.training.features import signature
 from perennial.training.golden import golden
 from perennial.training.provenance import surroundings
+from perennial.training.reference import reference
 from perennial.training.request import TrainRequest
 from perennial.training.scoring import score
 
@@ -99,6 +101,7 @@ def _describe(spec: ModelSpec, candidate: Candidate) -> tuple[dict[str, bytes], 
     files = {
         "model.onnx": candidate.model,
         "holdout.parquet": write_holdout(columns, held.label, held.time, held.version),
+        REFERENCE: reference(spec.task, candidate.features, candidate.split, answers).to_bytes(),
     }
     if candidate.refit is not None and candidate.refit.model is not None:
         files[REFITTED["model.onnx"]] = candidate.refit.model
