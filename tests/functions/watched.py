@@ -15,7 +15,7 @@ import numpy as np
 from functions.register.handler import lambda_handler as register
 from perennial.monitoring.grid import make_grid
 from perennial.monitoring.profile import profile
-from perennial.monitoring.yardstick import yardstick
+from perennial.monitoring.reference import refer
 from perennial.outcomes import Outcome, write_outcomes
 from perennial.registry import Registry
 from perennial.registry.models import Carrier, version_prefix
@@ -104,7 +104,7 @@ def serve(world: World, run: str = "r1", *, when: float = -1.0, referenced: bool
     score = np.concatenate([rows.score for rows in held_out])
     answers = np.stack([1 - score, score], axis=1)
     evaluation = world.data.get_json(f"staging/{run}/evaluation.json")
-    told = yardstick("binary", label, answers, days)
+    told = {"held_out": refer("binary", label, answers, days).to_json()}
     world.data.put(f"staging/{run}/evaluation.json", json.dumps(evaluation | told).encode())
     version = int(register({"model": MODEL, "run": run, "as_of": at(when).isoformat()}, None)["version"])
     if referenced:
