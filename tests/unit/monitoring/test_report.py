@@ -175,10 +175,9 @@ def photograph(page: str, folder: Path, *, dark: bool = False) -> list[bytes]:
     source, target = folder / "report.html", folder / "report.png"
     source.write_text(page, encoding="utf-8")
     night = ["--force-dark-mode", "--blink-settings=preferredColorScheme=0"] if dark else []
-    command = [
-        BROWSER, "--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars",
-        f"--user-data-dir={folder}/home", "--window-size=1100,3600", "--force-device-scale-factor=0.5", *night, f"--screenshot={target}", source.as_uri(),
-    ]  # fmt: skip
+    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={folder}/home"]
+    size = ["--window-size=1100,3600", "--force-device-scale-factor=0.5"]
+    command = [BROWSER, *flags, *size, *night, f"--screenshot={target}", source.as_uri()]
     subprocess.run(command, capture_output=True, timeout=240, check=True)
     return pixels(target.read_bytes())
 
