@@ -31,3 +31,16 @@ def test_what_there_cannot_be_is_null() -> None:
     assert set(found.metrics) == {"rmse", "mae", "r2"}
     again = read_reference(json.loads(json.dumps(found.to_json())))
     assert (again.harm, again.calibrator) == (None, None)
+
+
+def test_many_classes_one_of_them_unknown() -> None:
+    rng = np.random.default_rng(5)
+    label = rng.integers(-1, 3, size=len(ROWS))
+    answers = rng.dirichlet([1, 1, 1], size=len(ROWS))
+    found = refer("multiclass", label, answers, ROWS.days)
+    assert found.harm is not None
+    assert found.harm.scale.errors == pytest.approx([2 / 3] * 3, abs=0.05)
+    again = read_reference(json.loads(json.dumps(found.to_json(), allow_nan=False)))
+    assert again.harm == found.harm
+    nobody = refer("multiclass", np.full(len(ROWS), -1), answers, ROWS.days)
+    assert nobody.harm is None

@@ -55,6 +55,8 @@ def macro_auc(scored: Scored) -> Statistic:
     """Mean over the classes that occur of the area under the ROC curve of one class against the rest."""
     present = [index for index in range(scored.answers.shape[1]) if (scored.label == index).any()]
     each = [auc(scored.label == index, scored.answers[:, index], scored.blocks) for index in present]
+    if not each:  # every label is of a class that training never saw
+        return lambda counts: np.full(len(counts), np.nan)
     return lambda counts: np.mean([one(counts) for one in each], axis=0)
 
 

@@ -46,7 +46,9 @@ def scale_of(task: str, label: Array, answers: Array) -> Scale:
         known = label[label >= 0]
         rows = np.bincount(known, minlength=answers.shape[1])
         wrong = np.bincount(known, weights=(answers.argmax(axis=1) != label)[label >= 0], minlength=answers.shape[1])
-        return Scale(shares=tuple((rows / rows.sum()).tolist()), errors=tuple((wrong / np.maximum(rows, 1)).tolist()))
+        return Scale(
+            shares=tuple((rows / max(rows.sum(), 1)).tolist()), errors=tuple((wrong / np.maximum(rows, 1)).tolist())
+        )
     return Scale()
 
 
