@@ -69,6 +69,14 @@ def test_the_directory_is_a_bundle_that_verifies(world: World, tmp_path: Path) -
     assert set(listed) == set(files(world)) - {"manifest.json"}
 
 
+def test_the_reference_profile_goes_with_the_version_where_the_training_left_one(world: World) -> None:
+    leave(world.data, RUN)
+    world.data.put(f"staging/{RUN}/profile.json.gz", b"profile")
+    lambda_handler(EVENT, None)
+    assert files(world)["profile.json.gz"] == b"profile"
+    assert "profile.json.gz" in json.loads(files(world)["manifest.json"])["files"]
+
+
 def test_the_directory_is_an_mlflow_model(world: World) -> None:
     leave(world.data, RUN)
     lambda_handler(EVENT, None)

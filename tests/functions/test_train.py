@@ -12,6 +12,7 @@ import pytest
 
 from functions.train.handler import main
 from perennial.evaluation.holdout import DAY, LABEL, TIME
+from perennial.monitoring.profile import Profile
 from perennial.serving.bundle import manifest, verify
 from perennial.serving.predictor import Predictor
 from perennial.training.request import TrainRequest
@@ -19,7 +20,15 @@ from tests.crash import crash_at
 from tests.functions.conftest import EVENTS, World
 from tests.functions.trips import deploy, drop, request, trips
 
-FILES = ["golden.json", "holdout.parquet", "model.onnx", "request.json", "signature.json", "training.json"]
+FILES = [
+    "golden.json",
+    "holdout.parquet",
+    "model.onnx",
+    "profile.json.gz",
+    "request.json",
+    "signature.json",
+    "training.json",
+]
 
 
 def workspace(world: World, run: str) -> dict[str, bytes]:
@@ -69,6 +78,13 @@ def test_a_request_becomes_a_candidate_in_its_workspace(ready: World) -> None:
     held = pq.ParquetFile(pa.BufferReader(files["holdout.parquet"])).read()
     assert set(held.column_names) == {"amount", "city", "sunny", "noise", LABEL, DAY, TIME}
     assert ready.ledger_facts("model/late-trips") == ["trained"]
+    reference = Profile.from_bytes(files["profile.json.gz"])
+    assert set(reference.columns) == {"amount", "city", "sunny", "__score__", "__confidence__"}
+    assert (int(reference.rows.sum()), len(reference.days)) == (1600, 20)
+    # a model is surer of rows that it has learnt: scores are of the held-out ones
+    by_day = reference.columns["__score__"].counts.sum(axis=1)
+    assert by_day.sum() == 320 and not by_day[:16].any()
+    assert reference.grid.by_name["sunny"].kind == "boolean"
 
 
 def test_the_candidate_serves(ready: World, tmp_path: Any) -> None:

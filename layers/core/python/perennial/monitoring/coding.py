@@ -89,8 +89,8 @@ def day_index(days: Array) -> tuple[Array, Array]:
         return days, days
     undated = np.iinfo(np.int64).min
     if days.min() != undated and (reach := int(days.max()) - (least := int(days.min()))) < _FAR_APART:
-        present = np.bincount(days - least, minlength=reach + 1) > 0
-        return np.flatnonzero(present) + least, (np.cumsum(present) - 1)[days - least]
+        there = np.bincount(days - least, minlength=reach + 1) > 0
+        return np.flatnonzero(there) + least, (np.cumsum(there) - 1)[days - least]
     dated = days[days != undated]
     low = int(dated.min()) if len(dated) else 0
     span = int(dated.max()) - low + 1 if len(dated) else 1

@@ -15,12 +15,13 @@ from typing import Any, Literal
 import numpy as np
 
 from perennial.errors import GridsDiffer
-from perennial.monitoring.columns import MIN_DAYS, Role, find_roles
+from perennial.monitoring.columns import Role, find_roles
 from perennial.monitoring.grid import GridColumn
 from perennial.monitoring.multiplicity import rejected
-from perennial.monitoring.permutation import BLOCKS, Exchange, dealt, exchange, p_values, thinned
+from perennial.monitoring.permutation import p_values
 from perennial.monitoring.profile import Profile
 from perennial.monitoring.summary import shares
+from perennial.monitoring.units import coordinates, units_of
 from perennial.monitoring.wording import since, words
 
 Array = np.ndarray[Any, Any]
@@ -94,8 +95,8 @@ class Drift:
 def detect(reference: Profile, window: Profile, *, alpha: float) -> Drift:
     """Compare two profiles of one grid; the same profiles give the same answer.
 
-    Both sides need MIN_DAYS days, or no days at all on one: then its rows are taken as independent (see permutation).
-    Raises GridsDiffer.
+    A column needs MIN_DAYS days with rows on both sides, or no days at all on one, whose rows are then taken as
+    independent (see permutation). Raises GridsDiffer.
     """
     if reference.grid.sha256 != window.grid.sha256:
         raise GridsDiffer("window and reference were counted on different grids")
@@ -103,70 +104,18 @@ def detect(reference: Profile, window: Profile, *, alpha: float) -> Drift:
         return Drift("no traffic" if reference.rows.sum() else "no reference", alpha)
     roles = find_roles(reference.merge(window))
     plain = [column for column in reference.grid.columns if roles[column.name] == "plain"]
-    units = units_of(reference, window)
-    tested = [] if units is None else [column.name for column in plain]
-    p = np.ones(0) if units is None else p_values([units.of(column) for column in plain], units.how, alpha)
-    chosen = dict(zip(tested, zip(p.tolist(), rejected(p, alpha).tolist(), strict=True), strict=True))
+    samples = {column.name: units_of(reference, window, column) for column in plain}
+    tested = [(column, sample) for column in plain if (sample := samples[column.name]) is not None]
+    p = p_values([sample.of(coordinates(column, sample.counts)) for column, sample in tested], alpha)
+    verdicts = zip(p.tolist(), rejected(p, alpha).tolist(), strict=True)
+    chosen = {column.name: verdict for (column, _), verdict in zip(tested, verdicts, strict=True)}
     found = [
         _judged(reference, window, column, roles[column.name], *chosen.get(column.name, (None, False)))
         for column in reference.grid.columns
     ]
     ordered = sorted(found, key=lambda one: (not one.moved, one.role != "plain", -one.effect, one.column.name))
-    days = (0, 0) if units is None else (units.how.reference, units.how.window)
-    return Drift("compared" if units is not None else "too few days", alpha, ordered, days)
-
-
-@dataclass(frozen=True)
-class Units:
-    """The units of both sides, and how they are exchanged."""
-
-    reference: Profile
-    window: Profile
-    how: Exchange
-
-    def of(self, column: GridColumn, only: list[int] | None = None) -> Array:
-        """Coordinates of a column by unit, all rows last [units, coordinates + 1]; or the sum of `only` some bins."""
-        sides = [side.columns[column.name].counts for side in (self.reference, self.window)]
-        blocks = (self.how.reference, self.how.window)
-        counts = [
-            dealt(side.sum(axis=0), size, f"{place} {column.name}") if len(side) != size else side
-            for place, (side, size) in enumerate(zip(sides, blocks, strict=True))
-        ]
-        both = np.concatenate(thinned(counts[0], counts[1], column.name))
-        shown = coordinates(column, both) if only is None else both[:, only].sum(axis=1, keepdims=True)
-        return np.concatenate([shown, both.sum(axis=1, keepdims=True)], axis=1)
-
-
-def units_of(reference: Profile, window: Profile) -> Units | None:
-    """How two sides are exchanged; None when they have too few days for it."""
-    dated = [side.of_days(~np.isnat(side.days)) for side in (reference, window)]
-    have = [len(side.days) for side in dated]
-    if all(have):
-        if min(have) < MIN_DAYS:
-            return None
-        return Units(dated[0], dated[1], exchange(dated[0].days, dated[1].days))
-    if 0 < max(have) < MIN_DAYS:
-        return None
-    size = max(have) or BLOCKS
-    blocks = np.arange(size)
-    # a side without days stays one row, so that `Units.of` deals it
-    sides = [day if count else _as_one(side) for day, count, side in zip(dated, have, (reference, window), strict=True)]
-    return Units(sides[0], sides[1], exchange(blocks, blocks))
-
-
-def _as_one(side: Profile) -> Profile:
-    return side.of_days(np.isnat(side.days))
-
-
-def coordinates(column: GridColumn, counts: Array) -> Array:
-    """What is compared, from bin counts [..., bins]: rows at or below each edge, or of each label; and missing ones.
-
-    Other and unseen texts are left to the labels that lose by them: labels were chosen by what the grid's rows had most
-    of, so the remainder is smaller there than in any other rows, without anything having moved.
-    """
-    if column.kind != "number":
-        return np.concatenate([counts[..., : len(column.labels)], counts[..., -1:]], axis=-1)
-    return np.concatenate([np.cumsum(counts[..., :-2], axis=-1), counts[..., -1:]], axis=-1)
+    days = tuple(max((sample.how.sizes[side] for _, sample in tested), default=0) for side in (0, 1))
+    return Drift("compared" if tested or not plain else "too few days", alpha, ordered, (days[0], days[1]))
 
 
 def distance(column: GridColumn, before: Array, now: Array) -> float:

@@ -60,6 +60,11 @@ class GridColumn:
         return len(self.edges if self.kind == "number" else self.labels) + extra
 
     @property
+    def has_moments(self) -> bool:
+        """Whether sums of its values are kept."""
+        return self.kind == "number" and not self.temporal
+
+    @property
     def unseen(self) -> int | None:
         """The bin of texts that the grid's rows did not have; None where there is none or every value is a new one."""
         return len(self.labels) + 1 if self.kind == "category" and not self.identifier else None

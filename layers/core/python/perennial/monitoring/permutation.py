@@ -16,7 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -48,6 +48,16 @@ class Exchange:
     window: int
     pairs: Array
     free: Array
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Units of the reference and of the window."""
+        return self.reference, self.window
+
+    @property
+    def key(self) -> bytes:
+        """Equal for equal exchanges, whose draws are the same."""
+        return np.concatenate([[self.reference, self.window], self.pairs.ravel()]).astype(np.int64).tobytes()
 
     def draws(self, count: int, seed: int) -> Iterator[Array]:
         """Assignments [batch, units]: 1.0 where a unit is on the window's side; `count` in all, in batches."""
@@ -95,11 +105,19 @@ def thinned(reference: Array, window: Array, name: str) -> tuple[Array, Array]:
     return left, right
 
 
-@dataclass
-class _Tested:
-    """One column: its units [units, coordinates + 1], rows last, and what chance has shown so far."""
+class Sample(NamedTuple):
+    """A column's units [units, coordinates + 1]: rows at or below an edge, of a label, …, all rows last."""
 
     units: Array
+    how: Exchange
+
+
+@dataclass
+class _Tested:
+    """One column, and what chance has shown so far."""
+
+    units: Array
+    how: Exchange
     total: Array
     spread: Array
     observed: float = 0.0
@@ -126,21 +144,21 @@ class _Tested:
         return min(1.0, (self.beyond + 1) / (self.drawn + 1))
 
 
-def p_values(columns: Sequence[Array], how: Exchange, alpha: float) -> Array:
+def p_values(columns: Sequence[Sample], alpha: float) -> Array:
     """p [m] of each column's greatest difference of a share, in its own spread under exchange.
 
-    A column is units float64 [units, coordinates + 1]: rows at or below an edge, of a label, … and all rows last. Draws
-    grow until each column has ENOUGH exceedances, or the Benjamini-Hochberg procedure at `alpha` cannot turn on one:
-    it is rejected at a quarter of `alpha` already, or as many were drawn as its first step asks for, times four.
+    Draws grow until each column has ENOUGH exceedances, or is rejected by the Benjamini-Hochberg procedure at a quarter
+    of `alpha` already, or as many were drawn as the procedure's first step asks for, times four.
     """
     most = max(FIRST_DRAWS, int(np.ceil(4 * len(columns) / alpha)))
-    tested = [_prepared(units, how) for units in columns]
+    tested = [_prepared(column) for column in columns]
     drawn, stage, open_ones = 0, FIRST_DRAWS, list(tested)
     while open_ones and drawn < most:
         size = min(stage, most) - drawn
-        for sides in how.draws(size, SEED + 1 + drawn):
-            for one in open_ones:
-                one.count(sides)
+        for alike in _by_exchange(open_ones):
+            for sides in alike[0].how.draws(size, SEED + 1 + drawn):
+                for one in alike:
+                    one.count(sides)
         drawn += size
         stage *= GROWTH
         certain = rejected(np.array([one.p for one in tested]), alpha / 4)
@@ -148,10 +166,18 @@ def p_values(columns: Sequence[Array], how: Exchange, alpha: float) -> Array:
     return np.array([one.p for one in tested])
 
 
-def _prepared(units: Array, how: Exchange) -> _Tested:
-    units = units.astype(np.float64)
-    one = _Tested(units, units.sum(axis=0), np.ones(units.shape[1] - 1))
-    sample = np.concatenate([one.differences(sides) for sides in how.draws(FIRST_DRAWS, SEED)])
+def _by_exchange(columns: list[_Tested]) -> list[list[_Tested]]:
+    """Columns with the same days share their draws."""
+    groups: dict[bytes, list[_Tested]] = {}
+    for one in columns:
+        groups.setdefault(one.how.key, []).append(one)
+    return list(groups.values())
+
+
+def _prepared(column: Sample) -> _Tested:
+    units = column.units.astype(np.float64)
+    one = _Tested(units, column.how, units.sum(axis=0), np.ones(units.shape[1] - 1))
+    sample = np.concatenate([one.differences(sides) for sides in column.how.draws(FIRST_DRAWS, SEED)])
     one.spread = np.maximum(np.sqrt((sample**2).mean(axis=0)), FLOOR)
-    one.observed = float((np.abs(one.differences(how.observed())) / one.spread).max())
+    one.observed = float((np.abs(one.differences(column.how.observed())) / one.spread).max())
     return one

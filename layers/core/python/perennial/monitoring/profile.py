@@ -67,7 +67,7 @@ class ColumnProfile:
     @classmethod
     def from_json(cls, value: Mapping[str, Any], column: GridColumn) -> ColumnProfile:
         """The inverse of to_json."""
-        numeric = column.kind == "number" and not column.temporal
+        numeric = column.has_moments
         return cls(
             np.array(value["counts"], dtype=np.int64).reshape(-1, column.bins),
             np.array(value["sums"], dtype=object) if numeric else None,
@@ -169,10 +169,21 @@ def profile(grid: Grid, days: Array, columns: Mapping[str, Column]) -> Profile:
     return Profile(grid, unique.astype("datetime64[D]"), rows, counted)
 
 
-def empty(grid: Grid) -> Profile:
-    """The profile of no rows: what merging begins with."""
-    none = np.zeros(0)
-    return profile(grid, none.astype("datetime64[D]"), {column.name: none for column in grid.columns})
+def beside(one: Profile, other: Profile) -> Profile:
+    """The columns of both on the days of either; `rows` are those of `one`, of whose rows `other` may have a part."""
+    left, right = one.merge(empty(one.grid, other.days)), other.merge(empty(other.grid, one.days))
+    grid = Grid((*one.grid.columns, *other.grid.columns))
+    return Profile(grid, left.days, left.rows, {**left.columns, **right.columns})
+
+
+def empty(grid: Grid, days: Array | None = None) -> Profile:
+    """The profile of no rows on some days (distinct; None: on none): what merging begins with."""
+    some = np.zeros(0, dtype="datetime64[D]") if days is None else days
+    columns: dict[str, ColumnProfile] = {}
+    for column in grid.columns:
+        none = np.zeros(len(some), dtype=object) if column.has_moments else None
+        columns[column.name] = ColumnProfile(np.zeros((len(some), column.bins), dtype=np.int64), none, none)
+    return Profile(grid, some, np.zeros(len(some), dtype=np.int64), columns)
 
 
 def _column(column: GridColumn, values: Column, index: Array, days: int) -> ColumnProfile:

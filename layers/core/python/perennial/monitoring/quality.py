@@ -8,12 +8,12 @@ from typing import Any, Literal
 import numpy as np
 
 from perennial.monitoring.columns import Role, find_roles
-from perennial.monitoring.drift import Units, units_of
 from perennial.monitoring.grid import GridColumn
 from perennial.monitoring.multiplicity import rejected
 from perennial.monitoring.permutation import p_values
 from perennial.monitoring.profile import Profile
 from perennial.monitoring.summary import shares
+from perennial.monitoring.units import Units, units_of
 
 Array = np.ndarray[Any, Any]
 Rule = Literal["missing", "unseen", "out of range"]
@@ -70,11 +70,13 @@ def check_quality(reference: Profile, window: Profile, *, alpha: float = 0.01) -
         for place in [_bins(column, rule)]
         if place and _worse(reference, window, column, place) >= EFFECT
     ]
-    units = units_of(reference, window)
     # all that could have been asked counts, not only what looks worse
     family = sum(len(_ASKED[role]) for role in roles.values())
-    told = _gross(reference, window, asked) if units is None else _certain(units, asked, alpha, family)
-    found = [_finding(reference, window, *asked[place], p) for place, p in told]
+    samples = [units_of(reference, window, column) for column, _, _ in asked]
+    tested = [(one, sample) for one, sample in zip(asked, samples, strict=True) if sample is not None]
+    few = [one for one, sample in zip(asked, samples, strict=True) if sample is None]
+    told = [*_certain(tested, alpha, family), *((one, None) for one in few if _gross(reference, window, one))]
+    found = [_finding(reference, window, *one, p) for one, p in told]
     return sorted(found, key=lambda one: (one.before - one.now, one.column, one.rule))
 
 
@@ -98,23 +100,20 @@ def _worse(reference: Profile, window: Profile, column: GridColumn, bins: list[i
     return _share(window, column, bins) - _share(reference, column, bins)
 
 
-def _certain(units: Units, asked: list[Asked], alpha: float, family: int) -> list[tuple[int, float]]:
-    tested = [units.of(column, bins) for column, _, bins in asked]
+def _certain(tested: list[tuple[Asked, Units]], alpha: float, family: int) -> list[tuple[Asked, float]]:
     if not tested:
         return []
     share = alpha * len(tested) / family
-    p = p_values(tested, units.how, share)
-    return [(int(place), float(p[place])) for place in np.flatnonzero(rejected(p, share))]
+    samples = [units.of(units.counts[:, bins].sum(axis=1, keepdims=True)) for (_, _, bins), units in tested]
+    p = p_values(samples, share)
+    return [(tested[place][0], float(p[place])) for place in np.flatnonzero(rejected(p, share))]
 
 
-def _gross(reference: Profile, window: Profile, asked: list[Asked]) -> list[tuple[int, None]]:
-    found: list[tuple[int, None]] = []
-    for place, (column, _, bins) in enumerate(asked):
-        days = reference.columns[column.name].counts
-        worst = float((days[:, bins].sum(axis=1) / np.maximum(days.sum(axis=1), 1)).max())
-        if _share(window, column, bins) >= worst + GROSS:
-            found.append((place, None))
-    return found
+def _gross(reference: Profile, window: Profile, asked: Asked) -> bool:
+    column, _, bins = asked
+    days = reference.columns[column.name].counts
+    worst = float((days[:, bins].sum(axis=1) / np.maximum(days.sum(axis=1), 1)).max())
+    return _share(window, column, bins) >= worst + GROSS
 
 
 def _finding(

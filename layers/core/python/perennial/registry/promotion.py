@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 
 from perennial.registry.fetch import fetch
 from perennial.registry.models import ModelVersion, Origin
-from perennial.registry.registration import COPIED, ORIGIN
+from perennial.registry.registration import COPIED, OPTIONAL, ORIGIN
 from perennial.storage.objects import Objects, canonical_json
 
 
@@ -36,5 +36,6 @@ def workspace_of(
     )
     with TemporaryDirectory() as folder:
         fetch(version, objects, Path(folder))
-        files = {name: Path(folder, name).read_bytes() for name in COPIED}
+        there = [*COPIED, *(name for name in OPTIONAL if Path(folder, name).exists())]
+        files = {name: Path(folder, name).read_bytes() for name in there}
     return files | {ORIGIN: canonical_json(origin.model_dump(mode="json"))}

@@ -11,6 +11,7 @@ from typing import Any
 
 from perennial.errors import BundleInvalid, ObjectMissing
 from perennial.governance.lineage import lineage_event
+from perennial.monitoring.names import REFERENCE
 from perennial.registry.mlflow_model import mlflow_files
 from perennial.registry.models import DatasetUse, ModelVersion, Origin
 from perennial.registry.registry import Registry
@@ -20,6 +21,8 @@ from perennial.storage.objects import Objects, canonical_json
 
 # as the run left them
 COPIED = ("model.onnx", "signature.json", "golden.json", "request.json", "training.json", "evaluation.json")
+# left by trainings since versions are watched; a version without it has no reference
+OPTIONAL = (REFERENCE,)
 # in the workspace of a version that another environment promoted
 ORIGIN = "promotion.json"
 
@@ -62,9 +65,9 @@ def read_workspace(model: str, run: str, objects: Objects) -> Workspace:
     """The workspace of a run, checked before a number is spent on it. Raises ObjectMissing, BundleInvalid."""
     prefix = f"staging/{run}/"
     origin = objects.find_json(prefix + ORIGIN)
-    workspace = Workspace(
-        {name: objects.get(prefix + name) for name in COPIED}, Origin.model_validate(origin) if origin else None
-    )
+    files = {name: objects.get(prefix + name) for name in COPIED}
+    files |= {name: body for name in OPTIONAL if (body := objects.find(prefix + name)) is not None}
+    workspace = Workspace(files, Origin.model_validate(origin) if origin else None)
     made_by = workspace.origin.run if workspace.origin else run
     for name in ("request.json", "training.json", "evaluation.json"):
         found = workspace.json(name)

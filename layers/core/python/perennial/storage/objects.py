@@ -58,16 +58,21 @@ class Objects:
             body = client("s3").get_object(Bucket=self.bucket, Key=key, **extra)["Body"]
             shutil.copyfileobj(body, file, 1024 * 1024)
 
+    def find(self, key: str) -> bytes | None:
+        """The whole object, or None when there is none."""
+        try:
+            return self.get(key)
+        except ObjectMissing:
+            return None
+
     def get_json(self, key: str) -> Any:
         """The object parsed as JSON. Raises ObjectMissing."""
         return json.loads(self.get(key))
 
     def find_json(self, key: str) -> Any | None:
         """The object parsed as JSON, or None when there is none."""
-        try:
-            return self.get_json(key)
-        except ObjectMissing:
-            return None
+        body = self.find(key)
+        return None if body is None else json.loads(body)
 
     def put(self, key: str, body: bytes, content_type: str = "application/octet-stream") -> None:
         """Write the object, replacing what was there."""

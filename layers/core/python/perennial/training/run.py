@@ -17,6 +17,7 @@ from perennial.evaluation.blocks import blocks_of
 from perennial.evaluation.holdout import write_holdout
 from perennial.evaluation.metrics import Scored, points
 from perennial.evaluation.scoring import Graph
+from perennial.monitoring.names import REFERENCE
 from perennial.storage.objects import Objects
 from perennial.training.data import Rows, read_versions, to_rows
 from perennial.training.export import export
@@ -25,6 +26,7 @@ from perennial.training.golden import golden
 from perennial.training.parity import check_parity
 from perennial.training.pipeline import fit
 from perennial.training.provenance import surroundings
+from perennial.training.reference import reference
 from perennial.training.request import TrainRequest
 from perennial.training.scoring import score
 from perennial.training.split import Split, split
@@ -140,7 +142,12 @@ def _describe(spec: ModelSpec, candidate: Candidate) -> tuple[dict[str, bytes], 
     answers = score(Graph(candidate.model), held.features)
     days = None if held.time is None else held.time.astype("datetime64[D]")
     metrics = points(spec.task, Scored(held.label, answers, blocks_of(days, len(held))))
-    return {"model.onnx": candidate.model, "holdout.parquet": write_holdout(columns, held.label, held.time)}, metrics
+    files = {
+        "model.onnx": candidate.model,
+        "holdout.parquet": write_holdout(columns, held.label, held.time),
+        REFERENCE: reference(spec.task, candidate.features, candidate.split, answers).to_bytes(),
+    }
+    return files, metrics
 
 
 def _documents(spec: ModelSpec, candidate: Candidate) -> dict[str, Any]:
