@@ -17,6 +17,7 @@ from functions.deploy.handler import lambda_handler as deploy_handler
 from functions.evaluate.handler import lambda_handler as evaluate_handler
 from functions.feedback.handler import lambda_handler as feedback_handler
 from functions.ingest.handler import lambda_handler as ingest_handler
+from functions.monitor.handler import lambda_handler as monitor_handler
 from functions.register.handler import lambda_handler as register_handler
 from functions.retrain.handler import lambda_handler as retrain_handler
 from functions.score.handler import lambda_handler as score_handler
@@ -30,7 +31,7 @@ from tests.crash.calls import unheard
 from tests.crash.deliver import Deliver, Handler, new_process, plain
 from tests.crash.snapshot import Snapshot, snapshot
 from tests.functions import test_score as score
-from tests.functions import trips
+from tests.functions import trips, watched
 from tests.functions.conftest import World, world_in
 from tests.lambda_api import LambdaApi
 from tests.rollout_workflow import Execution
@@ -101,7 +102,7 @@ def _called(handler: Callable[[dict[str, Any], Any], dict[str, Any]]) -> Handler
     return call
 
 
-INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE, FEEDBACK, SCORE = (
+INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE, FEEDBACK, SCORE, MONITOR = (
     _called(handler)
     for handler in (
         ingest_handler,
@@ -112,6 +113,7 @@ INGEST, RETRAIN, EVALUATE, REGISTER, DEPLOY, APPROVE, FEEDBACK, SCORE = (
         approve_handler,
         feedback_handler,
         score_handler,
+        monitor_handler,
     )
 )
 # a person asks again where the answer was lost
@@ -502,6 +504,24 @@ def _score(body: bytes) -> Callable[[Place, Deliver], list[Any]]:
     return when
 
 
+# ---- monitor
+
+
+def _watched(place: Place) -> None:
+    """A model whose inputs move in the second week, when it also becomes worse; the window has seven days."""
+    watched.deploy(place.world, watched.SPEC.replace("window: 14d, horizon: 3d", "window: 7d, horizon: 1d"))
+    watched.serve(place.world)
+    watched.live(place.world, range(6), rows=60)
+    watched.live(place.world, range(6, 17), rows=60, moved=2.0, skill=0.0)
+
+
+def _looks(place: Place, deliver: Deliver) -> list[Any]:
+    """Two days' schedules, and a person in between."""
+    asked = {"model": MODEL, "from": str(watched.day(3)), "to": str(watched.day(9))}
+    looks = [{"model": MODEL, "as_of": watched.at(16.3).isoformat()}, asked | {"as_of": watched.at(16.9).isoformat()}]
+    return [deliver(MONITOR, one) for one in [*looks, looks[0] | {"as_of": watched.at(17.3).isoformat()}]]
+
+
 # ---- the ledger
 
 
@@ -580,6 +600,7 @@ SCENARIOS: dict[str, Scenario] = {
     "feedback: no model": _dropped("nobody"),
     "feedback: a request": Scenario(lambda place: trips.deploy(place.world), _posted),
     "score": Scenario(_one_serves, _score(TO_SCORE.replace(b"f5,5.5", b"f5,far"))),
+    "monitor": Scenario(_watched, _looks),
     "score: refused": Scenario(_one_serves, _score(b"flight,distance\n1,2\n")),
     "loop": Scenario(_with_trips, _loop),
 }

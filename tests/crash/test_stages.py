@@ -27,10 +27,10 @@ WHENS: tuple[When, ...] = get_args(When)
 SAMPLE = {
     "ledger", "ingest: accepted", "retrain: an arrival starts", "retrain: finish failed",
     "retrain: an alarm in the cool-down and after it", "train", "evaluate",
-    "register: passed", "deploy: promoted", "deploy: by steps", "loop", "feedback: a file", "score",
+    "register: passed", "deploy: promoted", "deploy: by steps", "loop", "feedback: a file", "score", "monitor",
 }  # fmt: skip
 # a sample of the calls, where all of them would take too long
-MOST = {"loop": 60, "deploy: by steps": 40, "deploy: by steps, refused": 40}
+MOST = {"loop": 60, "monitor": 40, "deploy: by steps": 40, "deploy: by steps, refused": 40}
 
 
 @dataclass

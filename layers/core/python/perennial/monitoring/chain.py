@@ -32,8 +32,8 @@ class Chain:
 
     def until(self, last: date) -> Harm | None:
         """The state after the complete day `last`; None where the test has nothing to go by, or had not begun."""
-        registered = self.versions.registered(self.version)
-        if registered is None:
+        held_out = self.versions.held_out(self.version)
+        if held_out is None or held_out.harm is None:
             return None
         first = max(self.begins(), self.shelf.oldest)
         before, day = None, last
@@ -41,7 +41,7 @@ class Chain:
             day -= ONE
         if before is None and last < first:
             return None
-        state = before or start(self.version, registered, self.shelf.spec.monitor.margin)
+        state = before or start(self.version, held_out.harm, self.shelf.spec.monitor.margin)
         return self._on(state, Span(day + ONE, last))
 
     def _on(self, state: Harm, span: Span) -> Harm:

@@ -132,10 +132,9 @@ def estimate_of(judged: Judged, window: Mapping[date, pa.Table], length: int) ->
     """What the champion's answers of the window let expect, before their outcomes come."""
     chosen: Chosen = of_version(window, judged.champion)
     task, classes = judged.kind
-    calibrator = judged.versions.calibrator(judged.champion)
-    guess = None
-    if calibrator is not None and classes is not None and len(chosen):
-        guess = expected(task, calibrator, chosen.answers(len(classes))).get(judged.metric)
+    held_out, guess = judged.versions.held_out(judged.champion), None
+    if held_out is not None and held_out.calibrator is not None and classes is not None and len(chosen):
+        guess = expected(task, held_out.calibrator, chosen.answers(len(classes))).get(judged.metric)
     past = Past(judged.shelf, judged.versions, judged.metric, length).windows()
     unchanged = judged.versions.trained(judged.champion).get(judged.metric)
     return estimate(judged.metric, guess, unchanged, past)

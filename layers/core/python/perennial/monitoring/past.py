@@ -76,15 +76,15 @@ class Past:
         if not answered:
             return None
         version = min(answered, key=lambda one: (-answered[one], one))
-        kind, calibrator = self.versions.classes(version), self.versions.calibrator(version)
+        kind, held_out = self.versions.classes(version), self.versions.held_out(version)
         unchanged = self.versions.trained(version).get(self.metric)
-        if kind is None or calibrator is None or unchanged is None:
+        if kind is None or held_out is None or held_out.calibrator is None or unchanged is None:
             return None
         task, classes = kind
         rows = join(tables, cohorts, self.shelf.spec, {version: classes}).rows
         if not len(rows):
             return None
-        cbpe = expected(task, calibrator, rows.answers).get(self.metric)
+        cbpe = expected(task, held_out.calibrator, rows.answers).get(self.metric)
         realised = points(task, rows.by_days()).get(self.metric)
         if cbpe is None or realised is None:
             return None

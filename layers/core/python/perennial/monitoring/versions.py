@@ -7,8 +7,6 @@ from dataclasses import dataclass, field
 
 from perennial.errors import ObjectMissing
 from perennial.evaluation.champion import verified
-from perennial.monitoring.estimate import Calibrator
-from perennial.monitoring.harm import Registered
 from perennial.monitoring.profile import Profile
 from perennial.monitoring.reference import Reference, read_reference
 from perennial.monitoring.rows import Classes
@@ -26,7 +24,7 @@ class Versions:
     registry: Registry
     objects: Objects
     _found: dict[int, ModelVersion | None] = field(default_factory=dict)
-    _references: dict[int, Reference | None] = field(default_factory=dict)
+    _held_out: dict[int, Reference | None] = field(default_factory=dict)
 
     def find(self, version: int) -> ModelVersion | None:
         """What the registry knows of a version; None where it is gone, or of another environment."""
@@ -45,8 +43,8 @@ class Versions:
 
     def trained(self, version: int) -> dict[str, float]:
         """The metrics on the rows that were held out in training."""
-        known = self.find(version)
-        return dict(known.metrics) if known else {}
+        known, told = self.find(version), self.held_out(version)
+        return dict(told.metrics) if told else dict(known.metrics) if known else {}
 
     def profile(self, version: int) -> Profile | None:
         """What the rows of training looked like; None for a version that has no profile."""
@@ -56,20 +54,10 @@ class Versions:
         except ObjectMissing:
             return None
 
-    def registered(self, version: int) -> Registered | None:
-        """The losses on the held-out rows; None where the evaluation did not tell them."""
-        found = self._reference(version)
-        return None if found is None else found.harm
-
-    def calibrator(self, version: int) -> Calibrator | None:
-        """How often scores came true on the held-out rows; None where the evaluation did not tell."""
-        found = self._reference(version)
-        return None if found is None else found.calibrator
-
-    def _reference(self, version: int) -> Reference | None:
-        if version not in self._references:
+    def held_out(self, version: int) -> Reference | None:
+        """What the version was on its held-out rows; None where its evaluation did not tell."""
+        if version not in self._held_out:
             known = self.find(version)
-            evaluation = json.loads(verified(self.objects, known, EVALUATION)) if known else {}
-            told = evaluation.get("held_out")
-            self._references[version] = read_reference(told) if told else None
-        return self._references[version]
+            told = json.loads(verified(self.objects, known, EVALUATION)) if known else {}
+            self._held_out[version] = read_reference(told["held_out"]) if told.get("held_out") else None
+        return self._held_out[version]

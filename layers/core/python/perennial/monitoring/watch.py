@@ -160,8 +160,9 @@ def _began(look: Look, version: int) -> date:
 
 
 def _no_harm(look: Look, champion: int) -> str:
-    if look.versions.registered(champion) is None:
-        return f"the evaluation of version {champion} did not record its losses by day, which the test starts from"
+    held_out = look.versions.held_out(champion)
+    if held_out is None or held_out.harm is None:
+        return f"the held-out rows of version {champion} have too few days to say what is usual"
     return f"no complete day of version {champion} yet"
 
 

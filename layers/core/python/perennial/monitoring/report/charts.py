@@ -48,7 +48,8 @@ def over_time(
     for row in known:
         body += _mark(row, read(row), across, up, hues, wide, bars)
     body += _strip(rows, across, hues, wide)
-    return drawing(WIDTH, HEIGHT, title, body, _said(known, read))
+    marked = any(row.get("version") is not None for row in rows)
+    return drawing(WIDTH, HEIGHT if marked else HEIGHT - 34, title, body, _said(known, read))
 
 
 def _mark(
@@ -163,7 +164,7 @@ def forest(title: str, rows: Sequence[Row]) -> str:
     if not ends:
         return ""
     pad = (max(ends) - min(ends)) * 0.05 or 0.5
-    across, names, height = Scale(min(ends) - pad, max(ends) + pad, 250, 740), 240, 30 + 26 * len(rows)
+    across, names, height = Scale(min(ends) - pad, max(ends) + pad, 250, 690), 240, 30 + 26 * len(rows)
     body = [line(across(tick), 8, across(tick), height - 22, "grid") for tick in ticks(across.low, across.high, 5)]
     body += [
         text(across(tick), height - 8, shown(tick), "tick", "middle") for tick in ticks(across.low, across.high, 5)
@@ -177,5 +178,5 @@ def forest(title: str, rows: Sequence[Row]) -> str:
         if row["rest"] is not None:
             body.append(line(across(row["rest"]), y - 7, across(row["rest"]), y + 7, "rest"))
         body.append(dot(across(found["value"]), y, kind, f"{label}: {words.interval(found)}", 4.5))
-        body.append(text(752, y + 4, f"{words.interval(found)}, {words.count(row['rows'])} rows", "tick"))
+        body.append(text(704, y + 4, f"{words.interval(found)}, {words.count(row['rows'])} rows", "tick"))
     return drawing(WIDTH, height, title, body)

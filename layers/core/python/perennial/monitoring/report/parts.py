@@ -49,7 +49,9 @@ def _alarm(one: Told) -> str:
         ("what happens next", one["next"]),
     ]
     listed = "".join(f"<dt>{name}</dt><dd>{escape(said)}</dd>" for name, said in facts if said)
-    return f'<section class="box bad"><h2>{title}</h2><p>{escape(one["what"])}.</p><dl>{listed}</dl></section>'
+    return (
+        f'<section class="box bad"><h2>{title}</h2><p>{escape(_sentence(one["what"]))}</p><dl>{listed}</dl></section>'
+    )
 
 
 def tiles(told: Told) -> str:
@@ -69,7 +71,7 @@ def tiles(told: Told) -> str:
         trained = (performance["trained"] or {}).get(name)
         found.append((words.value(trained), f"{words.metric(name)} when it was trained", False))
     if told["value"]:
-        for one in told["value"]["versions"]:
+        for one in (one for one in told["value"]["versions"] if one["version"] == told["champion"]):
             about = f"{told['value']['unit'] or ''} earned by version {one['version']}".strip()
             found.append((words.value(one["total"]), about, False))
     shown = "".join(
@@ -136,7 +138,7 @@ def drift(told: Told) -> str:
 
 def _card(one: Told) -> str:
     mark = f"moved since {one['since']}" if one["moved"] and one["since"] else "moved" if one["moved"] else ""
-    p = "" if one["p"] is None else f", p {words.chance(one['p'])}"
+    p = "" if one["p"] is None else escape(f", p {words.chance(one['p'])}")
     return (
         f'<figure class="card{" moved" if one["moved"] else ""}"><span class="mark">{escape(mark)}</span>'
         f"<h3>{escape(words.column(one['name']))}</h3>"
@@ -147,8 +149,11 @@ def _card(one: Told) -> str:
 
 def escape_reason(told: Told, part: str) -> str:
     """Why a part is not there."""
-    reason = str(told["why"].get(part, "nothing is known"))
-    return f"{reason[0].upper()}{reason[1:]}."
+    return _sentence(str(told["why"].get(part, "nothing is known")))
+
+
+def _sentence(said: str) -> str:
+    return f"{said[0].upper()}{said[1:]}."
 
 
 def section(title: str, said: str, *parts: str) -> str:
