@@ -62,6 +62,8 @@ class Execution:
 
     def _after(self, action: str) -> str:
         answer = self.answer
+        if action == "shift":
+            self.known["moved"] = self.at.isoformat()
         if action in ("publish", "shift", "look"):
             self.known |= {name: answer[name] for name in KNOWN}
         if action == "publish":

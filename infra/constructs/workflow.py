@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aws_cdk import Stack
+from aws_cdk import aws_cloudwatch as cloudwatch
 from aws_cdk import aws_iam as iam
 from aws_cdk import aws_s3 as s3
 from aws_cdk import aws_stepfunctions as sfn
@@ -50,7 +51,8 @@ class _Role(iam.Role):
 class Workflow(sfn.StateMachine):
     """State machine `perennial-<env>-<workflow>` (standard: exactly once, a year long if need be).
 
-    `lists` is the pattern of the keys in the data bucket at which its maps read their items.
+    `lists` is the pattern of the keys in the data bucket at which its maps read their items. Where an execution that a
+    person aborts leaves something undone (`aborts`), its alarm rings for that too.
     """
 
     def __init__(
@@ -61,6 +63,7 @@ class Workflow(sfn.StateMachine):
         shared: Shared,
         definition: sfn.IChainable,
         lists: str | None = None,
+        aborts: bool = False,
     ) -> None:
         environment = shared.environment
         # the prefix keeps log delivery out of the account's resource policy, which holds only ten groups or so
@@ -97,7 +100,17 @@ class Workflow(sfn.StateMachine):
             "FailedAlarm",
             environment=environment,
             name=f"{workflow}-failed",
-            says=f"An execution of {workflow} failed.",
-            metric=self.metric_failed(period=PERIOD, statistic="Sum"),
+            says=f"An execution of {workflow} failed{' or was aborted' if aborts else ''}.",
+            metric=self._failed_or_aborted() if aborts else self.metric_failed(period=PERIOD, statistic="Sum"),
             alerts=shared.memory.alerts,
+        )
+
+    def _failed_or_aborted(self) -> cloudwatch.IMetric:
+        """Missing where there was neither; an alarm is billed for each of the two."""
+        failed, aborted = (one(period=PERIOD, statistic="Sum") for one in (self.metric_failed, self.metric_aborted))
+        return cloudwatch.MathExpression(
+            expression="FILL(failed, 0) + FILL(aborted, 0)",
+            using_metrics={"failed": failed, "aborted": aborted},
+            label="executions failed or aborted",
+            period=PERIOD,
         )

@@ -19,8 +19,7 @@ from infra.workflows.steps import NOW, REASON, Patience, call, path
 from perennial.errors import AccessRefused, PublishPending, StorageUnavailable
 
 # The function is still taking its last change, or the version is being prepared or woken: 5+10+20+40+8×60 = 555 seconds
-# at most, half of that on average. Lambda needs seconds, up to two minutes for what was asleep, and a few
-# minutes where a version is started once and a snapshot taken of it (SnapStart).
+# at most, half of that on average. Lambda needs seconds, two minutes for what was asleep, a few with SnapStart.
 NOT_YET_ACTIVE = Patience(errors=(PublishPending.__name__,), first=5, times=12, longest=60)
 
 # Why the alias was not put back, told in the stage's own words: nothing more is repeated, a person has to do it.
@@ -35,10 +34,10 @@ _ONWARD = (*_KNOWN, "next", "wait", *REASON)
 class RolloutWorkflow(Construct):
     """Input {"model", "version"}: what the registry knows; output: where the rollout stands (DeployOutput).
 
-    After each shift the judge looks, again and again, until it is for the next step, for all requests, or for the way
-    back. The looks of one execution are as many as the catalog lets a spec ask for (perennial/catalog/rollout.py).
-    Version `champion` is rolled out again if layers or configuration of its function have changed since; every
-    deployment of the stack that has the functions asks for that.
+    After each shift the judge looks until it is for the next step, for all requests, or for the way back, as often as
+    the catalog lets a spec ask for (perennial/catalog/rollout.py). Version `champion` is rolled out again if layers
+    or configuration of its function have changed since; every deployment of the stack that has the functions asks
+    for that.
     """
 
     def __init__(self, scope: Construct, shared: Shared, *, stage: deploy.Deploy, dead_letters: sqs.IQueue) -> None:
@@ -59,12 +58,12 @@ class RolloutWorkflow(Construct):
             sfn.Condition.is_null("$.published.lambda_version"), sfn.Succeed(self, "Unchanged")
         )
         definition = opened.next(publish).next(changed.otherwise(tried))
-        self.machine = Workflow(self, workflow="rollout", shared=shared, definition=definition)
+        self.machine = Workflow(self, workflow="rollout", shared=shared, definition=definition, aborts=True)
         acknowledge_versions(self.machine.role, stage.function)
         Deployments(self, shared, machine=self.machine, dead_letters=dead_letters)
 
     def _stepwise(self, restore: sfn.IChainable, verify: sfn.IChainable) -> sfn.IChainable:
-        """State Shift, and what follows from it and from every Look: a look, a step, the end or the way back."""
+        """State Shift, and what follows from it (when it is done, a step begins) and from every Look."""
         shift = self._step("Shift", restore, keep=_ONWARD, at="$.published")
         look = self._step("Look", restore, keep=_ONWARD, at="$.published")
         judged = {"Error": path("published.error"), "Cause": path("published.cause")}
@@ -77,7 +76,7 @@ class RolloutWorkflow(Construct):
         onward = sfn.Choice(self, "Onward").when(following("look"), dwell).when(following("shift"), shift)
         onward.when(following("verify"), verify).otherwise(back)
         look.next(onward)
-        return shift.next(onward)
+        return shift.next(sfn.Pass(self, "Moved", parameters={"at": NOW}, result_path="$.moved")).next(onward)
 
     def _step(self, state: str, restore: sfn.IChainable, **answer: Any) -> sfn.TaskStateBase:
         task = call(self, state, self._stage.function, _request(state), timeout=deploy.TIMEOUT, **answer)
@@ -116,5 +115,6 @@ def _request(state: str, published: str = "published.") -> dict[str, Any]:
         "execution": sfn.JsonPath.string_at("$$.Execution.Id"),
         "model": path("model"),
         **{name: path(published + name) for name in _KNOWN},
+        **({"moved": path("moved.at")} if state == "Look" else {}),
         "as_of": NOW,
     }

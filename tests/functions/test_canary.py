@@ -18,8 +18,8 @@ from perennial.errors import AliasMoved, RolloutStopped
 from perennial.events import DeployInput
 from perennial.governance.records import object_key
 from perennial.registry import Champion, Registry
+from perennial.rollout.back import way_back
 from perennial.rollout.canary import Canary
-from perennial.rollout.undo import way_back
 from perennial.stage import InputInvalid
 from tests.callers import STEPS, Callers, score, with_steps
 from tests.crash import When, crash_at
@@ -223,6 +223,26 @@ def test_a_look_does_not_see_what_has_not_settled(world: World, served: Function
     callers.call(execution, 420)
     found = lambda_handler({**execution.known, "action": "look", "as_of": execution.at.isoformat()}, None)
     assert (found["next"], found["canary"]["evidence"]["requests"]) == ("look", 0)
+
+
+def test_a_step_begins_when_the_alias_has_moved_and_the_one_before_ends_when_that_is_asked_for(
+    world: World, served: FunctionState, callers: Callers
+) -> None:
+    execution = rolling(world, callers)
+    for _ in range(2):
+        until(execution, "shift")
+        # the state had to be repeated for eight minutes
+        execution.step()
+        execution.at += timedelta(seconds=480)
+        execution.known["moved"] = execution.at.isoformat()
+        execution.step()
+    canary = Canary.model_validate(execution.known["canary"])
+    took = [moved - start for start, moved in zip(canary.starts, canary.moved, strict=True)]
+    assert took == [timedelta(minutes=8)] * 2
+    (first, ends), (second, _) = canary.windows(execution.at)
+    assert (ends, second - ends) == (canary.starts[1].replace(second=0), timedelta(minutes=9))
+    assert first > canary.moved[0]
+    assert execution.run()["error"] is None
 
 
 def test_the_plan_is_that_of_the_beginning(world: World, served: FunctionState, callers: Callers) -> None:

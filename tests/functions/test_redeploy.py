@@ -12,10 +12,12 @@ from perennial.registry import Registry
 from perennial.stage import InputInvalid
 from tests.crash import When, crash_at
 from tests.functions.conftest import World
+from tests.functions.test_canary import take_back
 from tests.functions.test_deploy import ANSWERS, FUNCTION, api, champion, event, function, registered, roll_out
+from tests.functions.test_experiment import design, rival
 from tests.lambda_api import FunctionState, LambdaApi
 from tests.rollout_workflow import KNOWN
-from tests.unit.serving.bundles import MODEL
+from tests.unit.serving.bundles import MODEL, WEIGHTS, graph
 
 __all__ = ["api", "function"]
 
@@ -261,6 +263,35 @@ def test_a_former_champion_stays_warm_however_old(world: World, function: Functi
     # and the way back works
     assert roll_out(1)["error"] is None
     assert champion(world) == 1
+
+
+def test_the_way_back_stays_warm_even_where_the_former_champion_was_taken_back(
+    world: World, function: FunctionState
+) -> None:
+    for run in ("r1", "r2", "r3"):
+        assert roll_out(registered(world, run))["error"] is None
+    assert take_back(3, change=3)[0] == 200
+    # what serves is version 2, the former champion version 3, the way back version 1 on Lambda version 2
+    world.setenv(KEPT_VERSIONS="2")
+    for memory in (2048, 3072, 4096):
+        function.configuration["MemorySize"] = memory
+        assert roll_out("champion")["error"] is None
+    assert sorted(function.versions) == ["1", "2", "4", "6", "7"]
+    assert take_back(2, change=7)[1]["serving"] == 1
+    assert function.alias == "2"
+
+
+def test_a_champion_that_is_in_an_experiment_keeps_the_lambda_version_that_carried_it_alone(
+    world: World, function: FunctionState
+) -> None:
+    assert roll_out(registered(world, "r1"))["error"] is None
+    assert rival(world, "r2", graph(weights=-WEIGHTS).SerializeToString()) == 2
+    world.setenv(KEPT_VERSIONS="2")
+    for share in (0.1, 0.2, 0.3):
+        assert roll_out(design(share=share))["error"] is None  # type: ignore[arg-type]
+    assert sorted(function.versions) == ["1", "2", "4", "5"]
+    assert take_back(2, change=4)[1]["serving"] == 1
+    assert function.alias == "2"
 
 
 def test_a_version_that_is_gone_can_be_deployed_again(world: World, function: FunctionState, keeping: None) -> None:

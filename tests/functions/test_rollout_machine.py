@@ -129,7 +129,7 @@ class Rollouts(RuleBasedStateMachine):
     def named(self) -> st.SearchStrategy[dict[str, Any]]:
         """A rollout, or a change of the champion, mostly one that was; now and then of another version."""
         holder, history = Turn(self.world.registry).holder(MODEL), self.registry.champion_history(MODEL)
-        real = [{"version": one.version, "change": one.seq} for one in history]
+        real: list[dict[str, Any]] = [{"version": one.version, "change": one.seq} for one in history]
         real += [{"version": holder.version, "rollout": holder.execution}] if holder and holder.version else []
         made = st.fixed_dictionaries({"version": st.integers(1, VERSIONS), "change": st.integers(1, 9)})
         return st.one_of(st.sampled_from(real), made) if real else made

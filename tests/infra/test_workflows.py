@@ -213,7 +213,7 @@ def test_the_states_of_a_rollout_that_come_again_are_those_of_steps_and_looks(ap
         return known
 
     assert {"Publish", "Restore", "Done"} < reached("Open")
-    assert {name for name in states if name in reached(name)} == {"Shift", "Onward", "Dwell", "Look"}
+    assert {name for name in states if name in reached(name)} == {"Shift", "Moved", "Onward", "Dwell", "Look"}
 
 
 def test_the_judge_s_word_is_what_the_way_back_is_told(app: App) -> None:

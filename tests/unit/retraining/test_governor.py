@@ -9,7 +9,7 @@ import pytest
 
 from perennial.errors import FlightUnknown
 from perennial.governance.failures import Failure
-from perennial.retraining.decisions import Arrival, Decline
+from perennial.retraining.decisions import Arrival
 from perennial.retraining.triggers import continued_as
 from tests.crash import When, crash_at
 from tests.unit.retraining.conftest import AT, Tower
@@ -267,11 +267,11 @@ def test_a_flight_whose_execution_was_stopped_is_taken_over_by_the_next_arrival(
 
 def test_a_schedule_trains_on_what_is_new_whatever_its_size(tower: Tower) -> None:
     tower.drop(1)
-    flight = tower.governor.schedule(tower.spec, LATER)
-    assert isinstance(flight, str)
+    record = tower.schedule(LATER)
+    assert (record.decided, record.flight is not None) == ("started", True)
     # and its repetition finds it started
-    assert tower.governor.schedule(tower.spec, LATER) == flight
-    assert list(tower.executions()) == [flight]
+    assert tower.schedule(LATER) == record
+    assert list(tower.executions()) == [record.flight]
 
 
 def test_a_schedule_is_declined_when_nothing_is_new(tower: Tower) -> None:
@@ -279,15 +279,15 @@ def test_a_schedule_is_declined_when_nothing_is_new(tower: Tower) -> None:
     assert flight is not None
     tower.fly(flight)
     tower.governor.finish(tower.spec, flight, 1, None, AT)
-    assert isinstance(tower.governor.schedule(tower.spec, LATER), Decline)
-    assert isinstance(tower.governor.schedule(tower.spec, LATER), Decline)
+    assert [tower.schedule(LATER).why for _ in range(2)] == ["no dataset version since the last training"] * 2
     assert tower.facts() == ["requested", "declined"]
     assert list(tower.executions()) == [flight]
 
 
 def test_a_schedule_is_declined_while_a_training_is_under_way(tower: Tower) -> None:
-    tower.drop(60)
-    assert tower.governor.schedule(tower.spec, LATER) == Decline("a training is under way")
+    flight = tower.drop(60)
+    record = tower.schedule(LATER)
+    assert (record.decided, record.why) == ("declined", f"a training is under way: {flight}")
 
 
 def test_a_schedule_tries_again_what_failed(tower: Tower) -> None:
@@ -295,7 +295,7 @@ def test_a_schedule_tries_again_what_failed(tower: Tower) -> None:
     assert flight is not None
     tower.fly(flight)
     tower.governor.finish(tower.spec, flight, 1, STAGE, AT)
-    assert isinstance(tower.governor.schedule(tower.spec, LATER), str)
+    assert tower.schedule(LATER).decided == "started"
 
 
 def test_of_many_arrivals_at_once_one_starts_the_flight(tower: Tower) -> None:

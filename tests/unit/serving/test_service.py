@@ -13,7 +13,7 @@ from perennial.serving.bundle import verify
 from perennial.serving.predictor import Predictor
 from perennial.serving.service import Service, Unavailable, open_service
 from perennial.serving.signature import parse_signature
-from tests.unit.serving.bundles import bundle_files, graph, signature, write_bundle
+from tests.unit.serving.bundles import VERSION, bundle_files, graph, signature, write_bundle
 from tests.unit.serving.requests import ROW, Server, infer_event, outputs, request
 
 MODEL = "/v2/models/flight-delays"
@@ -124,6 +124,16 @@ def test_an_answer_that_is_no_finite_number_is_a_fault_of_the_model(tmp_path: Pa
     metric = found["_aws"]["CloudWatchMetrics"][0]
     assert metric["Metrics"][0]["Name"] in found
     assert all(dimension in found for dimensions in metric["Dimensions"] for dimension in dimensions)
+    assert metric["Dimensions"] == [["model"], ["model", "lambda_version"]]
+
+
+def test_a_fault_of_a_version_that_was_asked_by_its_number_is_not_held_against_its_share(tmp_path: Path) -> None:
+    server = Server(tmp_path, bundle_files("regression", None, fault=True))
+    path = f"{MODEL}/versions/{VERSION}/infer"
+    assert server.send(infer_event(request({**ROW, "distance": 0})) | {"rawPath": path})["statusCode"] == 500
+    (found,) = server.records
+    assert found["PredictFault"] == 1
+    assert found["_aws"]["CloudWatchMetrics"][0]["Dimensions"] == [["model"]]
 
 
 @pytest.mark.parametrize("task", ["binary", "multiclass", "regression"])

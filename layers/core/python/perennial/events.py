@@ -217,7 +217,7 @@ class DeployInput(Message):
 
     Version `champion` is rolled out again when its function's configuration changed since; an experiment is a version
     with another one beside it. `execution` is the ARN of
-    the rollout's own, so that rollouts of one model take turns.
+    the rollout's own, so that rollouts of one model take turns; `moved` is when its last shift was done.
     """
 
     action: Literal["publish", "check", "smoke", "shift", "look", "verify", "restore", "prune"]
@@ -229,6 +229,7 @@ class DeployInput(Message):
     former: str | None = None
     revision: str | None = None
     canary: Canary | None = None
+    moved: datetime | None = None
     failure: dict[str, Any] | None = None
 
 

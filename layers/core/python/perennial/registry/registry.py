@@ -185,9 +185,9 @@ class Registry:
         Raises ConditionFailed when something other than `former` serves, `version` may not, or one of `also` fails.
         """
         current = self.champion_entry(model)
-        if undoes is not None and (current is None or current.seq != undoes):
-            raise ConditionFailed(f"model {model}: change {undoes} is not the last one")
-        serving = current.version if current else None
+        serving, last = (current.version, current.seq) if current else (None, 0)
+        if undoes not in (None, last):
+            raise ConditionFailed(f"model {model}: change {undoes} is not the last one, {last} is")
         if current is not None and serving == version:
             if version is None or carrier is None or carrier.model_dump() == current.carried:
                 return current
@@ -195,18 +195,12 @@ class Registry:
         if serving != former:
             raise ConditionFailed(f"model {model}: version {serving} serves, not {former}")
         carried = carrier.model_dump() if carrier else {}
+        since = max(at, current.at) if current else at
         entry = Champion(
-            model=model,
-            seq=(current.seq if current else 0) + 1,
-            version=version,
-            former=former,
-            at=max(at, current.at) if current else at,
-            why=why,
-            undoes=undoes,
-            **carried,
+            model=model, seq=last + 1, version=version, former=former, at=since, why=why, undoes=undoes, **carried
         )
         item = {**entry.model_dump(mode="json"), "pk": model_pk(model)}
-        unchanged = ("seq = :seq", {":seq": current.seq}) if current else (ABSENT, None)
+        unchanged = ("seq = :seq", {":seq": last}) if current else (ABSENT, None)
         actions = [
             self.items.put_action({**item, "sk": CHAMPION}, *unchanged),
             self.items.put_action({**item, "sk": f"{HISTORY}{entry.seq:08d}"}, ABSENT),
@@ -215,8 +209,7 @@ class Registry:
             actions.append(self._change(model, version, {"state": "deployed", **carried}))
         if former is not None and former != version:
             actions.append(self._change(model, former, {"state": "registered"}))
-        actions += also
-        self.items.transact(*actions)
+        self.items.transact(*actions, *also)
         return entry
 
     def _change(self, model: str, version: int, changes: dict[str, Any]) -> dict[str, Any]:

@@ -16,12 +16,15 @@ from perennial.rollout.judge import Plan, Verdict
 
 
 class Canary(BaseModel):
-    """`starts` are the instants at which the steps so far began; verdict and what follows are the last look's."""
+    """`starts` are the instants at which the steps so far were asked for, `moved` those at which the alias had moved:
+    what came in between belongs to no step. Verdict and what follows are the last look's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     plan: RolloutSpec
     starts: tuple[AwareDatetime, ...] = ()
+    moved: tuple[AwareDatetime, ...] = ()
     verdict: Verdict = "continue"
     reason: str = ""
     evidence: dict[str, Any] = {}
@@ -41,8 +44,9 @@ class Canary(BaseModel):
 
         A minute in which the weight changed belongs to no step. A step of which nothing has settled ends as it begins.
         """
+        began = (*self.moved, *self.starts[len(self.moved) :])
         ends = (*self.starts[1:], at - timedelta(seconds=SETTLED))
-        spans = ((_ceiling(start), _floor(end)) for start, end in zip(self.starts, ends, strict=True))
+        spans = ((_ceiling(start), _floor(end)) for start, end in zip(began, ends, strict=True))
         return [(start, max(start, end)) for start, end in spans]
 
 

@@ -28,8 +28,8 @@ def counted(arms: Arms, canary: Canary, at: datetime, totals: Totals) -> list[Co
     """What is known at `at` of the requests of each step so far, failed ones among them.
 
     Failed are calls that crashed or ran out of time (AWS/Lambda Errors, which Lambda counts per version under an alias
-    with weights) and those that were answered 5xx because the model gave no usable answer (PredictFault). The latter
-    are also counted for whoever asks a version by its number, so never more failures than requests are believed.
+    with weights) and those that were answered 5xx because the model gave no usable answer (PredictFault, which leaves
+    out who asks a version by its number). A call may be both, so never more failures than requests are believed.
     """
     windows = canary.windows(at)
     asked = [

@@ -32,6 +32,13 @@ def begun(canary: Canary, at: datetime) -> Canary:
     return canary.model_copy(update={"starts": (*canary.starts, at)})
 
 
+def moved(canary: Canary, at: datetime | None) -> Canary:
+    """The canary whose newest step began when the alias had moved, at `at`, known from its first look on."""
+    if at is None or len(canary.moved) == len(canary.starts):
+        return canary
+    return canary.model_copy(update={"moved": (*canary.moved, at)})
+
+
 def shifted(canary: Canary | None) -> Onward:
     """After the alias was moved: everything is verified, a step is looked at once its dwell has settled, or the time of
     all steps is over.

@@ -16,7 +16,7 @@ from perennial.rollout.evidence import Arms, Totals, counted
 from perennial.rollout.guards import guards_of, unanswered
 from perennial.rollout.judge import Guard
 from perennial.rollout.live import ALIAS
-from perennial.rollout.looking import Onward, begun, looked, shifted
+from perennial.rollout.looking import Onward, begun, looked, moved, shifted
 from perennial.rollout.observed import Seen, observed
 from perennial.rollout.pair import Pair, pair_of
 from perennial.rollout.results import Labels
@@ -116,16 +116,16 @@ class Steps:
         if canary is not None and not canary.promoted:
             canary = begun(canary, message.as_of)
             share = canary.weight
-        moved = rollout.shift(lambda_version, former, revision, share)
+        onto = rollout.shift(lambda_version, former, revision, share)
         if canary is not None and share is not None:
             champion = self.registry.champion_entry(message.model)
             rollout.facts.shifted(lambda_version, canary, champion.version if champion else None, message.as_of)
-        return {"revision": moved, **_onward(shifted(canary))}
+        return {"revision": onto, **_onward(shifted(canary))}
 
     def _look(self, message: DeployInput, rollout: Rollout, lambda_version: str, former: str) -> dict[str, object]:
-        canary = message.canary
-        if canary is None or not canary.starts:
+        if message.canary is None or not message.canary.starts:
             raise InputInvalid("stage deploy: action look needs a canary, from shift")
+        canary = moved(message.canary, message.moved)
         rollout.watch(lambda_version, former, canary.weight)
         arms = Arms(message.model, rollout.function.name, ALIAS, lambda_version, former)
         steps = counted(arms, canary, message.as_of, self.totals)

@@ -19,6 +19,7 @@ from perennial.errors import ConditionFailed, ModelUnknown, PublishPending
 from perennial.events import ROLLOUT_ROLLED_BACK, RolloutEnded
 from perennial.governance.ledger import Ledger
 from perennial.registry import Carrier, Champion, Registry
+from perennial.rollout.back import carriers, target
 from perennial.rollout.live import ALIAS, follow
 from perennial.rollout.requests import Rollback
 from perennial.rollout.turn import Holder, Turn
@@ -28,20 +29,6 @@ from perennial.storage.functions import Configuration, Function
 
 # Of one request against others at the same moment; what is named is gone after the first that succeeds.
 ATTEMPTS = 3
-
-
-def way_back(history: Sequence[Champion]) -> int | None:
-    """The version that served before the one that serves, oldest change first; None when nothing did.
-
-    A version that serves again is where it was before: what was taken back is never gone back to.
-    """
-    served: list[int] = []
-    for entry in history:
-        if entry.version in served:
-            del served[served.index(entry.version) :]
-        if entry.version is not None:
-            served.append(entry.version)
-    return served[-2] if len(served) > 1 else None
 
 
 @dataclass(frozen=True)
@@ -123,16 +110,16 @@ class Undo:
         A rollout under way was to take the place of what is taken back, and was compared with it: this stops it.
         """
         entry, turn = history[-1], Turn(self.registry.items)
-        target = entry.version if entry.experiment else way_back(history)
-        if target is None:
+        version = target(history)
+        if version is None:
             raise RequestRefused(f"nothing served before version {asked.version}", 409)
-        found = self._alone(history, target)
+        found = self._alone(history, version)
         carrier = Carrier(
             lambda_version=found.version, code_sha256=found.code_sha256, layers=found.layers, runtime=found.runtime
         )
         return self.registry.set_champion(
             self.model,
-            target,
+            version,
             entry.version,
             at=at,
             why=f"taken back: version {asked.version} by {by}: {asked.reason}",
@@ -142,13 +129,12 @@ class Undo:
         )
 
     def _alone(self, history: Sequence[Champion], version: int) -> Configuration:
-        """The Lambda version that carries a version still, and nothing beside it: an experiment is not gone back to."""
-        for entry in reversed(history):
-            if entry.version == version and entry.experiment is None and entry.lambda_version is not None:
-                with suppress(ModelUnknown):
-                    found = self.function.configuration(entry.lambda_version)
-                    if found.code_sha256 == entry.code_sha256:
-                        return found
+        """The Lambda version that carries a version still, and nothing beside it."""
+        for entry in carriers(history, version):
+            with suppress(ModelUnknown):
+                found = self.function.configuration(str(entry.lambda_version))
+                if found.code_sha256 == entry.code_sha256:
+                    return found
         gone = f"the Lambda version of version {version} is gone: start workflow rollout with that version instead"
         raise RequestRefused(gone, 409)
 

@@ -76,11 +76,11 @@ class Service:
             self._note("refusal", request_id, now, refused.status, str(refused))
             return error_reply(refused.status, str(refused))
         except ModelFault as fault:
-            return self.failed(fault, request_id, now)
+            return self.failed(fault, request_id, now, by_number="/versions/" in path)
 
-    def failed(self, fault: ModelFault, request_id: str, now: int) -> Reply:
-        """The reply to a request that this version's graph did not answer."""
-        self._note("fault", request_id, now, 500, str(fault))
+    def failed(self, fault: ModelFault, request_id: str, now: int, *, by_number: bool = False) -> Reply:
+        """The reply to a request that this version's graph did not answer; whether it was asked by its number."""
+        self._note("fault", request_id, now, 500, str(fault), by_number=by_number)
         return error_reply(500, f"model {self._bundle.model!r}, version {self._bundle.version}: {fault}")
 
     def _infer(self, event: Event, request_id: str, now: int) -> Reply:
@@ -138,14 +138,19 @@ class Service:
             return RequestRefused(f"model {model!r} has no version {parts[5][:40]!r} here; this is {version}", 404)
         return RequestRefused(f"model {model!r} has no path {path[:200]!r}", 404)
 
-    def _note(self, kind: str, request_id: str, now: int, status: int, message: str) -> None:
-        """One line on what got no answer; a fault is also a metric (CloudWatch's embedded metric format)."""
+    def _note(
+        self, kind: str, request_id: str, now: int, status: int, message: str, *, by_number: bool = False
+    ) -> None:
+        """One line on what got no answer; a fault is also a metric (CloudWatch's embedded metric format).
+
+        By Lambda version it counts callers of the model only: that is what a rollout's judge holds against its share.
+        """
         note = {"record": kind, **self._identity, "id": request_id, "at": self._moment.texts(now)[1]}
         note |= {"status": status, "error": message}
         if kind == "fault":
             metric = {
                 "Namespace": "Perennial",
-                "Dimensions": [["model"], ["model", "lambda_version"]],
+                "Dimensions": [["model"], *([] if by_number else [["model", "lambda_version"]])],
                 "Metrics": [{"Name": "PredictFault", "Unit": "Count"}],
             }
             note |= {"PredictFault": 1, "_aws": {"Timestamp": now, "CloudWatchMetrics": [metric]}}
