@@ -61,7 +61,7 @@ def watch(look: Look) -> dict[str, Any]:
 
 def _finished(look: Look, told: dict[str, Any]) -> dict[str, Any]:
     parts = ("reference", "drift", "performance", "estimate", "value")
-    found = dict.fromkeys(parts) | told
+    found: dict[str, Any] = {**dict.fromkeys(parts), **told}
     if found["state"] == WATCHED and not found["predictions"]:
         found["state"] = NO_TRAFFIC
     found["quality"] = {"findings": found.pop("findings", []), **found["quality"]}
