@@ -1,4 +1,4 @@
-"""A model is watched on the running cloud: its schedule fires as days pass, and what moved reaches report, ledger, bus."""
+"""A model is watched on the running cloud: its schedule fires as days pass, and what moved is told."""
 
 from __future__ import annotations
 
