@@ -64,7 +64,9 @@ class Monitor(StageFunction):
             environment=shared.environment,
             name="monitor-failed",
             says="A look at a model failed, so nobody knows how it does.",
-            metric=self.function.metric_errors(period=PERIOD, statistic="Sum"),
+            # what a person asks for and is refused is no failure: only calls in nobody's presence are dropped
+            # https://docs.aws.amazon.com/lambda/latest/dg/monitoring-metrics-types.html
+            metric=self.function.metric("AsyncEventsDropped", period=PERIOD, statistic="Sum"),
             alerts=memory.alerts,
         )
 

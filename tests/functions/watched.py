@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,12 +13,13 @@ import numpy as np
 
 from functions.register.handler import lambda_handler as register
 from perennial.monitoring.grid import make_grid
+from perennial.monitoring.names import REFERENCE
 from perennial.monitoring.profile import profile
 from perennial.monitoring.reference import refer
+from perennial.monitoring.scores import score_columns
 from perennial.outcomes import Outcome, write_outcomes
 from perennial.registry import Registry
-from perennial.registry.models import Carrier, version_prefix
-from perennial.serving.bundle import manifest
+from perennial.registry.models import Carrier
 from tests.functions.conftest import World
 from tests.runs import leave
 from tests.unit.serving.bundles import MODEL
@@ -106,34 +106,21 @@ def serve(world: World, run: str = "r1", *, when: float = -1.0, referenced: bool
     evaluation = world.data.get_json(f"staging/{run}/evaluation.json")
     told = {"held_out": refer("binary", label, answers, days).to_json()}
     world.data.put(f"staging/{run}/evaluation.json", json.dumps(evaluation | told).encode())
-    version = int(register({"model": MODEL, "run": run, "as_of": at(when).isoformat()}, None)["version"])
     if referenced:
         columns = {
             "distance": np.concatenate([rows.distance for rows in held_out]),
             "hour": np.concatenate([rows.hour for rows in held_out]).astype(np.float64),
             "night": np.concatenate([rows.night for rows in held_out]),
             "carrier": np.concatenate([rows.carrier for rows in held_out]).astype(object),
-            "__score__": score,
-            "__confidence__": answers.max(axis=1),
+            **score_columns("binary", answers, (False, True)),
         }
-        add_profile(world, version, profile(make_grid(columns), days, columns).to_bytes())
+        world.data.put(f"staging/{run}/{REFERENCE}", profile(make_grid(columns), days, columns).to_bytes())
+    version = int(register({"model": MODEL, "run": run, "as_of": at(when).isoformat()}, None)["version"])
     registry = Registry(world.registry)
     former = registry.champion(MODEL)
     carrier = Carrier(lambda_version=str(version + 6), code_sha256=f"code of {run}")
     registry.set_champion(MODEL, version, former.version if former else None, at=at(when), why="test", carrier=carrier)
     return version
-
-
-def add_profile(world: World, version: int, body: bytes) -> None:
-    """Add the profile of training to a registered directory, and to what the registry knows of it."""
-    prefix = version_prefix(MODEL, version)
-    world.data.put(f"{prefix}profile.json.gz", body)
-    names = [key.removeprefix(prefix) for key in world.data.list(prefix)]
-    files = {name: world.data.get(prefix + name) for name in names if name != "manifest.json"}
-    sealed = manifest(MODEL, version, files)
-    world.data.put(f"{prefix}manifest.json", sealed)
-    found = Registry(world.registry).get(MODEL, version)
-    world.registry.put(found.model_copy(update={"sha256": hashlib.sha256(sealed).hexdigest()}).to_item())
 
 
 def ids(number: int) -> str:

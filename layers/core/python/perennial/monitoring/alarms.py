@@ -18,6 +18,7 @@ from perennial.governance.ledger import Ledger
 from perennial.monitoring import DAY_FILES
 from perennial.monitoring.calendar import Span
 from perennial.monitoring.events import DRIFT_DETECTED, PERFORMANCE_DEGRADED, AlarmRaised
+from perennial.monitoring.report import words
 from perennial.storage.bus import Bus
 from perennial.storage.objects import Objects, canonical_json
 
@@ -36,7 +37,7 @@ def _drift(told: Mapping[str, Any], spec: ModelSpec) -> dict[str, Any] | None:
     if drift is None or not drift["alarm"]:
         return None
     moved = [column for column in drift["columns"] if column["moved"]]
-    names = [_name(column["name"]) for column in moved]
+    names = [words.column(column["name"]) for column in moved]
     known = sorted(column["since"] for column in moved if column["since"])
     return {
         "reason": "drift",
@@ -44,7 +45,7 @@ def _drift(told: Mapping[str, Any], spec: ModelSpec) -> dict[str, Any] | None:
         "version": drift["version"],
         "what": f"{_listed(names)} {'has' if len(names) == 1 else 'have'} moved from what version "
         f"{drift['version']} was trained on",
-        "how_much": "; ".join(f"{_name(column['name'])}: {column['words']}" for column in moved[:_NAMED]),
+        "how_much": "; ".join(f"{words.column(column['name'])}: {column['words']}" for column in moved[:_NAMED]),
         "since": known[0] if known else None,
         "slice": None,
         "predictions": drift["rows"],
@@ -87,10 +88,6 @@ def _next(asked: bool, reason: str, spec: ModelSpec) -> str:
         bounds.append(f"fewer than {when.monthly} trainings in 30 days")
     needs = f" (it wants {' and '.join(bounds)})" if bounds else ""
     return f"the governor is asked for a training and decides{needs}; a challenger serves only if it passes its gates"
-
-
-def _name(column: str) -> str:
-    return {"__score__": "the score", "__confidence__": "the confidence"}.get(column, column)
 
 
 def _listed(names: list[str]) -> str:

@@ -9,7 +9,8 @@ from perennial.monitoring.drift import detect
 from perennial.monitoring.grid import Grid
 from perennial.monitoring.profile import Profile, profile
 from perennial.monitoring.quality import check_quality
-from perennial.monitoring.rows import Chosen, Classes, scores
+from perennial.monitoring.rows import Chosen, Classes
+from perennial.monitoring.scores import score_columns
 
 
 def compare(
@@ -25,7 +26,7 @@ def compare(
 
 def columns_of(grid: Grid, chosen: Chosen, task: str, classes: Classes) -> dict[str, Array]:
     """The columns of the grid as it takes them; one that the rows lack is missing in all of them."""
-    found = scores(task, chosen, classes)
+    found = score_columns(task, chosen.answers(len(classes or (0,))), classes)
     for column in grid.columns:
         if column.name not in found:
             textual = column.kind == "category"

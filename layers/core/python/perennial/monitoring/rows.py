@@ -17,7 +17,6 @@ from perennial.monitoring.answered import Answered
 from perennial.monitoring.days import INPUT
 from perennial.outcomes.labels import label_of
 
-SCORE, CONFIDENCE = "__score__", "__confidence__"
 UNLIKE = "the outcome is no label of the model"
 OTHER_CLASSES = "answered by a version with other classes"
 
@@ -93,21 +92,6 @@ def of_version(tables: Mapping[date, pa.Table], version: int) -> Chosen:
         known = ~np.array(table["shortened"].to_pylist(), bool)
         rows[day] = np.flatnonzero((versions_of(table) == version) & known)
     return Chosen(tables, rows)
-
-
-def scores(task: str, chosen: Chosen, classes: Classes) -> dict[str, Array]:
-    """Columns `__score__` and, but for a regression, `__confidence__` of the rows, as the reference profile has them.
-
-    The probability of the second class of two, the value of a regression, else the likeliest class as text.
-    """
-    if classes is None:
-        return {SCORE: chosen.answers(1)[:, 0]}
-    answers = chosen.answers(len(classes))
-    top = answers.max(axis=1) if len(answers) else np.zeros(0)
-    if task == "binary":
-        return {SCORE: answers[:, 1], CONFIDENCE: top}
-    names = np.array([str(name) for name in classes], object)
-    return {SCORE: names[answers.argmax(axis=1)] if len(answers) else np.zeros(0, object), CONFIDENCE: top}
 
 
 @dataclass(frozen=True)

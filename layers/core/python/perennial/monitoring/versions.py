@@ -7,13 +7,14 @@ from dataclasses import dataclass, field
 
 from perennial.errors import ObjectMissing
 from perennial.evaluation.champion import verified
+from perennial.monitoring.names import REFERENCE
 from perennial.monitoring.profile import Profile
 from perennial.monitoring.reference import Reference, read_reference
 from perennial.monitoring.rows import Classes
 from perennial.registry import ModelVersion, Registry
 from perennial.storage.objects import Objects
 
-PROFILE, EVALUATION, SIGNATURE = "profile.json.gz", "evaluation.json", "signature.json"
+EVALUATION, SIGNATURE = "evaluation.json", "signature.json"
 
 
 @dataclass
@@ -50,7 +51,7 @@ class Versions:
         """What the rows of training looked like; None for a version that has no profile."""
         known = self.find(version)
         try:
-            return Profile.from_bytes(verified(self.objects, known, PROFILE)) if known else None
+            return Profile.from_bytes(verified(self.objects, known, REFERENCE)) if known else None
         except ObjectMissing:
             return None
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from perennial.monitoring.names import CONFIDENCE, SCORE
+
 NOTHING = "–"
 
 
@@ -42,7 +44,7 @@ def chance(p: float | None) -> str:
 
 def column(name: str) -> str:
     """A column of the profile: two of them are not of the inputs."""
-    return {"__score__": "the score", "__confidence__": "the confidence"}.get(name, name)
+    return {SCORE: "the score", CONFIDENCE: "the confidence"}.get(name, name)
 
 
 METRICS = {
