@@ -20,6 +20,7 @@ IMAGE_SOURCES = (
     "functions/__init__.py",
     "functions/train",
     "functions/evaluate",
+    "functions/monitor",
     "functions/score",
     "layers/core/python",
 )
