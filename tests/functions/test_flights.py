@@ -23,7 +23,7 @@ from perennial.evaluation.metrics import Scored, points
 from perennial.evaluation.scoring import Graph
 from perennial.registry import Registry
 from scripts.flights import months
-from tests.functions.conftest import EVENTS, World
+from tests.functions.conftest import CATALOG, EVENTS, World
 
 MODEL = "flight-delays"
 AT = "2013-05-01T00:00:00+00:00"
@@ -36,21 +36,27 @@ def drop(world: World, path: Path) -> None:
 
 def judged(world: World, run: str) -> dict[str, Any]:
     """Train on all versions, evaluate, register, let serve; the evaluation."""
-    given: dict[str, Any] = json.loads((EVENTS / "train.json").read_text("utf-8"))
-    given |= {
-        "run": run,
-        "versions": [one.model_dump(mode="json") for one in list_versions(world.registry, "flights")],
-        "catalog": {"bucket": os.environ["CATALOG_BUCKET"], "key": os.environ["CATALOG_KEY"]},
-    }
-    world.data.put_json(f"staging/{run}/request.json", given)
-    world.setenv(RUN_REQUEST=f"staging/{run}/request.json")
-    assert train() == 0
     message = {"model": MODEL, "run": run, "as_of": AT}
-    record: dict[str, Any] = world.data.get_json(evaluate(message, None)["evaluation_key"])
+    record = trained_and_evaluated(world, message)
     version, registry = register(message, None)["version"], Registry(world.registry)
     former = registry.champion(MODEL)
     at = datetime(2013, 5, 1, tzinfo=UTC)
     registry.set_champion(MODEL, version, former.version if former else None, at=at, why="test")
+    return record
+
+
+def trained_and_evaluated(world: World, message: dict[str, Any]) -> dict[str, Any]:
+    given: dict[str, Any] = json.loads((EVENTS / "train.json").read_text("utf-8"))
+    given |= {
+        "run": message["run"],
+        "as_of": "2013-05-02T00:00:00+00:00",
+        "versions": [one.model_dump(mode="json") for one in list_versions(world.registry, "flights")],
+        "catalog": {"bucket": os.environ["CATALOG_BUCKET"], "key": os.environ["CATALOG_KEY"]},
+    }
+    world.data.put_json(f"staging/{message['run']}/request.json", given)
+    world.setenv(RUN_REQUEST=f"staging/{message['run']}/request.json")
+    assert train() == 0
+    record: dict[str, Any] = world.data.get_json(evaluate(message, None)["evaluation_key"])
     return record
 
 
@@ -68,14 +74,18 @@ def auc_of(world: World, run: str, version: int) -> float:
     return points("binary", Scored(late, answers, blocks_of(None, len(late))))["auc"]
 
 
-@pytest.mark.full
-def test_three_months_train_a_model_that_holds_on_the_fourth_and_is_retrained(world: World, tmp_path: Path) -> None:
+def make_table(world: World) -> None:
     table = {
         "Name": "flights",
         "PartitionKeys": [{"Name": "version", "Type": "string"}],
         "StorageDescriptor": {"Location": f"s3://{world.data.bucket}/curated/flights/"},
     }
     world.client("glue").create_table(DatabaseName=os.environ["GLUE_DATABASE"], TableInput=table)
+
+
+@pytest.mark.full
+def test_three_months_train_a_model_that_holds_on_the_fourth_and_is_retrained(world: World, tmp_path: Path) -> None:
+    make_table(world)
     paths = months(tmp_path)
     for path in paths[:3]:
         drop(world, path)
@@ -88,3 +98,39 @@ def test_three_months_train_a_model_that_holds_on_the_fourth_and_is_retrained(wo
     second = judged(world, "r2")
     assert second["passed"], second["gates"]
     assert second["comparison"]["comparable"]
+
+
+def changed(*, leak: bool = False) -> dict[str, str]:
+    """The shipped files of flights with a window and a refit; `leak` lets the model ask for the delay at departure."""
+    contract = (CATALOG / "contracts" / "flights.yaml").read_text("utf-8")
+    model = (CATALOG / "models" / "flight-delays.yaml").read_text("utf-8")
+    model = model.replace("train:\n", "train:\n  window: 90d\n  refit: true\n", 1)
+    if leak:
+        before, found, after = contract.partition("- name: dep_delay")
+        after = after.replace("availableAtPrediction, value: false", "availableAtPrediction, value: true", 1)
+        contract = before + found + after
+        model = model.replace("features: [", "features: [dep_delay, ").replace("    max: 0.80\n", "")
+    return {"contracts/flights.yaml": contract, "models/flight-delays.yaml": model}
+
+
+@pytest.mark.full
+def test_a_refitted_champion_is_replaced_by_an_honest_model_and_not_by_a_leak(world: World, tmp_path: Path) -> None:
+    world.deploy_catalog(None, changed())
+    make_table(world)
+    paths = months(tmp_path)
+    for path in paths[:3]:
+        drop(world, path)
+    first = judged(world, "r1")
+    assert first["deployed"]["refitted"], first["refit"]
+    drop(world, paths[3])
+    world.deploy_catalog(None, changed(leak=True))
+    message = {"model": MODEL, "run": "leak", "as_of": AT}
+    leak = trained_and_evaluated(world, message)
+    failed = [gate for gate in leak["gates"] if not gate["passed"]]
+    assert [(gate["name"], gate["column"]) for gate in failed] == [("auc.plausible", "dep_delay")]
+    world.deploy_catalog(None, changed())
+    second = judged(world, "r2")
+    assert second["passed"], second["gates"]
+    assert second["deployed"]["refitted"]
+    rows = second["comparison"]["rows"]
+    assert (rows["champion_trained_until"], rows["days"]) == ("2013-04-01", 18)
