@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/A
 
 from __future__ import annotations
 
-from infra.local.resources.base import Handler, Made, Place, Properties, document, gone_is_fine
+from infra.local.resources.base import Handler, Made, Place, Properties, document, gone_is_fine, pick
 
 
 class Alarm(Handler):
@@ -60,10 +60,10 @@ class Alarm(Handler):
 
 
 class Dashboard(Handler):
-    """A dashboard: kept, not drawn."""
+    """A dashboard: kept, not drawn; moto forgets its tags."""
 
     type = "AWS::CloudWatch::Dashboard"
-    properties = frozenset({"DashboardName", "DashboardBody"})
+    properties = frozenset({"DashboardName", "DashboardBody", "Tags"})
     replaces = frozenset({"DashboardName"})
     named_by = "DashboardName"
 
@@ -71,7 +71,7 @@ class Dashboard(Handler):
         """Put the dashboard."""
         name = props.get("DashboardName") or place.name(255)
         body = document(props["DashboardBody"])
-        place.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=body)
+        place.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=body, **pick(props, "Tags"))
         return Made(name)
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
