@@ -5,7 +5,7 @@ Source: https://docs.aws.amazon.com/AWSCloudFormation/latest/TemplateReference/A
 
 from __future__ import annotations
 
-from infra.local.resources.base import Handler, Made, Place, Properties, document, gone_is_fine
+from infra.local.resources.base import Handler, Made, Place, Properties, document, gone_is_fine, pick
 
 
 class Alarm(Handler):
@@ -60,7 +60,7 @@ class Alarm(Handler):
 
 
 class Dashboard(Handler):
-    """A dashboard: kept, not drawn."""
+    """A dashboard: kept, not drawn; moto forgets its tags."""
 
     type = "AWS::CloudWatch::Dashboard"
     properties = frozenset({"DashboardName", "DashboardBody", "Tags"})
@@ -70,12 +70,12 @@ class Dashboard(Handler):
     def create(self, place: Place, props: Properties) -> Made:
         """Put the dashboard."""
         name = props.get("DashboardName") or place.name(255)
-        given = props | {"DashboardName": name, "DashboardBody": document(props["DashboardBody"])}
-        place.call("cloudwatch", "put_dashboard", **given)
+        body = document(props["DashboardBody"])
+        place.call("cloudwatch", "put_dashboard", DashboardName=name, DashboardBody=body, **pick(props, "Tags"))
         return Made(name)
 
     def update(self, place: Place, made: Made, props: Properties, old: Properties) -> Made:
-        """Put it anew; a dashboard that is there keeps its tags (API_PutDashboard)."""
+        """Put it anew."""
         return self.create(place, props | {"DashboardName": made.ref})
 
     def delete(self, place: Place, made: Made, props: Properties) -> None:

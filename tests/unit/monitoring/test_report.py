@@ -17,7 +17,7 @@ import pytest
 
 from perennial.monitoring.report import render, words
 from perennial.monitoring.report.draw import Scale, shown, steps, ticks
-from tests.unit.monitoring.reports import EVIL, bare, full
+from tests.unit.monitoring.reports import EVIL, bare, column, full
 
 STATES = ("no traffic", "no reference", "nothing serves")
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome", "chrome"))), None)
@@ -101,6 +101,16 @@ def test_the_page_needs_nothing_from_outside_and_is_small(page: str) -> None:
     assert not linked
     assert "url(" not in page
     assert "@import" not in page
+
+
+def test_the_page_stays_small_whatever_the_model_has() -> None:
+    told = full()
+    columns = [column(f"feature {number} {'x' * 30}", moved=0.1, seed=3) for number in range(2000)]
+    slices = [told["performance"]["slices"][1] | {"value": f"place {number}"} for number in range(800)]
+    by_day = told["performance"]["by_day"]
+    told |= {"drift": told["drift"] | {"columns": columns}, "by_day": told["by_day"] * 3}
+    told["performance"] |= {"slices": slices, "by_day": by_day * 3}
+    assert len(render(told).encode()) < 500_000
 
 
 def test_the_page_is_well_formed_and_every_drawing_has_its_title(page: str) -> None:

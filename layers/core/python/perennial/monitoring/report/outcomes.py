@@ -6,7 +6,7 @@ from html import escape
 from typing import Any
 
 from perennial.monitoring.report import charts, words
-from perennial.monitoring.report.parts import Told, escape_reason, section, table
+from perennial.monitoring.report.parts import DRAWN, Told, escape_reason, section, table
 
 
 def performance(told: Told) -> str:
@@ -121,12 +121,15 @@ def slices(told: Told) -> str:
         f"{name} within each slice, beside that of the other slices of its column (the upright mark). "
         f"{len(worse)} of {len(found['slices'])} slices are worse by more than chance explains."
     )
-    drawn = charts.forest(f"{name} by slice", found["slices"])
+    drawn = charts.forest(f"{name} by slice", found["slices"][:DRAWN])
+    more = len(found["slices"]) - DRAWN
     few = "; ".join(
         f"{words.count(one['rows'])} predictions by {one['column']} {one['reason']}"
         for one in found["sliced"]["left_out"]
     )
-    return section("Slices", said, f"<figure>{drawn}</figure>", section_note(f"Left out: {few}.") if few else "")
+    return section("Slices", said, f"<figure>{drawn}</figure>", section_note(f"Left out: {few}.") if few else "",
+        section_note(f"{more} more slices are in monitor.json; these are the worst.") if more > 0 else "",
+    )  # fmt: skip
 
 
 def estimate(told: Told) -> str:

@@ -11,6 +11,9 @@ from perennial.monitoring.report.distributions import distribution
 
 Told = Mapping[str, Any]
 
+# What a page can hold, of models with thousands of features: so many columns are drawn, so many more are listed.
+DRAWN, LISTED = 40, 400
+
 _ROLES = {
     "calendar": "follows the calendar", "identifier": "names single things", "monotone": "only ever grows",
     "constant": "never changes",
@@ -126,14 +129,22 @@ def drift(told: Told) -> str:
     key = '<div class="key"><span><i class="a"></i>training</span><span><i class="b"></i>this window</span></div>'
     plain = [one for one in found["columns"] if one["role"] == "plain"]
     others = [one for one in found["columns"] if one["role"] != "plain"]
-    aside = ""
-    if others:
-        rows = [(words.column(one["name"]), _ROLES.get(one["role"], one["role"]), one["words"]) for one in others]
-        aside = (
-            "<details><summary>Columns that change by their nature</summary>"
-            f"{table(('column', 'why it is not judged', 'change'), rows)}</details>"
-        )
-    return section("Inputs and scores", said, key, f'<div class="cards">{"".join(map(_card, plain))}</div>', aside)
+    cards = f'<div class="cards">{"".join(map(_card, plain[:DRAWN]))}</div>'
+    return section("Inputs and scores", said, key, cards, _further(plain[DRAWN:]), _by_nature(others))
+
+
+def _further(columns: Sequence[Told]) -> str:
+    """Columns that are not drawn: those with the smallest effects."""
+    rows = [(words.column(one["name"]), words.share(one["effect"]), one["words"]) for one in columns[:LISTED]]
+    listed = table(("column", "effect", "change"), rows, (1,))
+    return f"<details><summary>Columns with smaller effects</summary>{listed}</details>" if rows else ""
+
+
+def _by_nature(columns: Sequence[Told]) -> str:
+    """Columns that cannot drift, and why."""
+    rows = [(words.column(one["name"]), _ROLES.get(one["role"], one["role"]), one["words"]) for one in columns[:LISTED]]
+    listed = table(("column", "why it is not judged", "change"), rows)
+    return f"<details><summary>Columns that change by their nature</summary>{listed}</details>" if rows else ""
 
 
 def _card(one: Told) -> str:
