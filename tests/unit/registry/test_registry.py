@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
+from threading import Barrier
 
 import pytest
 
@@ -180,3 +181,43 @@ def test_the_history_never_runs_backwards(registry: Registry) -> None:
     served = registry.champion_at(MODEL, AT + timedelta(minutes=10))
     assert served is not None
     assert served.version == 2
+
+
+@pytest.mark.parametrize("writers", [6, pytest.param(50, marks=[pytest.mark.full, pytest.mark.timeout(900)])])
+def test_the_champions_history_has_no_gap_however_many_change_it_at_once(registry: Registry, writers: int) -> None:
+    """Each lets its own version serve, in place of whatever serves at that moment, and then serves again carried anew.
+
+    Whoever comes too late looks again, as a rollout that finds another champion does.
+    """
+    versions = [register(registry, f"r{number}").version for number in range(writers)]
+    ready = Barrier(writers)
+
+    def promote_until_it_serves(version: int) -> list[int]:
+        ready.wait()
+        return [changed(registry, version, str(number)) for number in range(2)]
+
+    with ThreadPoolExecutor(writers) as pool:
+        made = [seq for found in pool.map(promote_until_it_serves, versions) for seq in found]
+    history = registry.champion_history(MODEL)
+    # every change that anybody was told of is there, once, and none besides
+    assert sorted(made) == [entry.seq for entry in history] == list(range(1, 2 * writers + 1))
+    assert [entry.former for entry in history] == [None, *(entry.version for entry in history)][:-1]
+    assert registry.champion_entry(MODEL) == history[-1]
+    assert [entry.at for entry in history] == sorted(entry.at for entry in history)
+    deployed = [version.version for version in registry.list_versions(MODEL) if version.state == "deployed"]
+    assert deployed == [history[-1].version]
+
+
+def changed(registry: Registry, version: int, carrier: str) -> int:
+    """The number of the change that lets the version serve, however often another is faster."""
+    carries = Carrier(lambda_version=f"{version}-{carrier}", code_sha256="digest")
+    for _ in range(10_000):
+        current = registry.champion_entry(MODEL)
+        try:
+            entry = registry.set_champion(
+                MODEL, version, current.version if current else None, at=AT, why="test", carrier=carries
+            )
+        except ConditionFailed:
+            continue
+        return entry.seq
+    raise AssertionError("never its turn")

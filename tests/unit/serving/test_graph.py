@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 
 import numpy as np
@@ -16,7 +17,7 @@ from onnxruntime.capi import onnxruntime_pybind11_state as state
 from perennial.errors import BundleInvalid
 from perennial.serving.graph import IR_VERSIONS, OPSETS, check_graph
 from perennial.serving.wire import NUMBERS, fields
-from tests.unit.serving.bundles import bundle_files, graph
+from tests.unit.serving.bundles import INPUTS, bundle_files, graph
 from tests.unit.serving.requests import RELAXED
 
 GRAPH = bundle_files()["model.onnx"]
@@ -170,6 +171,138 @@ def test_the_newest_that_is_served_is_the_newest_that_onnxruntime_runs() -> None
         for change in (1, 0):
             model.opset_import[place].version = OPSETS[domain][-1] + change
             assert opens(model) == (change == 0), domain
+
+
+def sized(*nodes: onnx.NodeProto, **stated: list[int] | int) -> onnx.ModelProto:
+    """The graph with more nodes, and tensors of these integers."""
+    model = graph()
+    model.graph.node.extend(nodes)
+    model.graph.initializer.extend(
+        numpy_helper.from_array(np.array(value, np.int64), name) for name, value in stated.items()
+    )
+    return model
+
+
+node = helper.make_node
+SHAPE = node("Shape", [INPUTS[0]["tensor"]], ["shape"])
+
+OF_ANY_SIZE: dict[str, tuple[onnx.ModelProto, str]] = {
+    "a constant behind Identity": (
+        sized(node("Identity", ["s"], ["t"]), node("ConstantOfShape", ["t"], ["c"]), s=[2**20, 2**20]),
+        "ConstantOfShape makes 1,099,511,627,776 elements out of nothing",
+    ),
+    "a constant in two pieces": (
+        sized(node("Concat", ["s", "s"], ["t"], axis=0), node("ConstantOfShape", ["t"], ["c"]), s=[2**20]),
+        "ConstantOfShape makes 1,099,511,627,776 elements out of nothing",
+    ),
+    "a product": (
+        sized(node("Mul", ["s", "s"], ["t"]), node("ConstantOfShape", ["t"], ["c"]), s=[2**20]),
+        "ConstantOfShape makes as many elements as the graph computes",
+    ),
+    "a number that a caller says": (
+        sized(node("ConstantOfShape", [INPUTS[0]["tensor"]], ["c"])),
+        "ConstantOfShape makes as many elements as the graph computes",
+    ),
+    "a number from nowhere": (
+        sized(node("ConstantOfShape", ["nowhere"], ["c"])),
+        "ConstantOfShape makes as many elements as the graph computes",
+    ),
+    "another output of a node": (
+        sized(node("Split", ["s"], ["t", "u"], axis=0), node("ConstantOfShape", ["u"], ["c"]), s=[1, 2**40]),
+        "ConstantOfShape makes as many elements as the graph computes",
+    ),
+    "a name that is stated and made": (
+        sized(node("Mul", ["big", "big"], ["s"]), node("ConstantOfShape", ["s"], ["c"]), s=[1], big=[2**20]),
+        "ConstantOfShape makes as many elements as the graph computes",
+    ),
+    "rows by rows": (
+        sized(SHAPE, node("Concat", ["shape", "shape"], ["t"], axis=0), node("ConstantOfShape", ["t"], ["c"])),
+        "ConstantOfShape makes as many elements as the graph computes",
+    ),
+    "one size many times": (
+        sized(SHAPE, node("Gather", ["shape", "i"], ["t"]), node("ConstantOfShape", ["t"], ["c"]), i=[0, 0, 0]),
+        "ConstantOfShape makes as many elements as the graph computes",
+    ),
+    "rows by much": (
+        sized(SHAPE, node("Concat", ["shape", "k"], ["t"], axis=0), node("Expand", ["one", "t"], ["c"]), k=[10**6]),
+        "Expand makes 1,000,000 elements for each row out of nothing",
+    ),
+    "a little more each time": (
+        sized(
+            SHAPE,
+            *(
+                one
+                for step, of in enumerate(["shape", "shape1", "shape2"])
+                for one in (
+                    node("Concat", [of, "k"], [f"t{step}"], axis=0),
+                    node("ConstantOfShape", [f"t{step}"], [f"c{step}"]),
+                    node("Shape", [f"c{step}"], [f"shape{step + 1}"]),
+                )
+            ),
+            k=[1000],
+        ),
+        "sizes grow by 1,000,000,000 from one tensor to the next",
+    ),
+    "a long way": (
+        sized(node("Range", ["from", "to", "by"], ["c"]), **{"from": -(2**40), "to": 0, "by": 1}),
+        "Range makes 1,099,511,627,776 elements out of nothing",
+    ),
+    "a way that is computed": (
+        sized(node("Neg", ["to"], ["t"]), node("Range", ["from", "t", "by"], ["c"]), **{"from": 0, "to": 9, "by": 1}),
+        "Range makes as many elements as the graph computes",
+    ),
+    "rows of rows": (
+        sized(SHAPE, node("Tile", [INPUTS[0]["tensor"], "shape"], ["c"])),
+        "Tile makes as many elements as the graph computes",
+    ),
+    "padding that is computed": (
+        sized(SHAPE, node("Pad", [INPUTS[0]["tensor"], "shape"], ["c"])),
+        "Pad makes as many elements as the graph computes",
+    ),
+    "classes without end": (
+        sized(node("OneHot", ["x", "depth", "values"], ["c"]), depth=2**40),
+        "OneHot makes 1,099,511,627,776 elements out of nothing",
+    ),
+    "a picture": (sized(node("Resize", ["x", "", "scales"], ["c"])), "operator Resize makes tensors of any size"),
+    "noise": (
+        sized(node("RandomNormal", [], ["c"], shape=[2**20, 2**20])),
+        "operator RandomNormal makes tensors of any size",
+    ),
+}
+
+
+@pytest.mark.parametrize("how", OF_ANY_SIZE)
+def test_a_size_that_the_graph_makes_up_is_refused_before_it_is_loaded(how: str) -> None:
+    model, why = OF_ANY_SIZE[how]
+    with pytest.raises(BundleInvalid, match=re.escape(f"model.onnx: {why}")):
+        check_graph(model.SerializeToString())
+
+
+BOUNDED: dict[str, onnx.ModelProto] = {
+    "as large as another": sized(SHAPE, node("ConstantOfShape", ["shape"], ["c"])),
+    "a number for each row": sized(
+        SHAPE,
+        node("Gather", ["shape", "i"], ["n"]),
+        node("Concat", ["n", "k"], ["t"], axis=0),
+        node("ConstantOfShape", ["t"], ["c"]),
+        i=[0],
+        k=[3],
+    ),
+    "the rows, counted": sized(
+        SHAPE, node("Gather", ["shape", "i"], ["n"]), node("Range", ["i", "n", "by"], ["c"]), i=0, by=1
+    ),
+    "a stated shape": sized(node("Expand", ["one", "s"], ["c"]), s=[100, 100]),
+    "a scalar": sized(node("ConstantOfShape", ["s"], ["c"]), s=[]),
+    "stated times": sized(node("Tile", [INPUTS[0]["tensor"], "s"], ["c"]), s=[1, 10]),
+    "a constant node": sized(
+        node("Constant", [], ["k"], value_int=5), node("Unsqueeze", ["k"], ["s"]), node("ConstantOfShape", ["s"], ["c"])
+    ),
+}
+
+
+@pytest.mark.parametrize("how", BOUNDED)
+def test_a_size_that_is_stated_or_that_of_a_tensor_passes(how: str) -> None:
+    check_graph(BOUNDED[how].SerializeToString())
 
 
 def test_a_shape_that_an_operator_takes_may_be_as_large_as_a_bundle() -> None:

@@ -5,12 +5,18 @@ import os
 import platform
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import suppress
 
 import numpy as np
 import onnx
 import pytest
+from skl2onnx import convert_sklearn
+from skl2onnx.common.data_types import DoubleTensorType
+from sklearn.utils import all_estimators
 
 from perennial.evaluation.scoring import Graph
+from perennial.serving.graph import check_graph
 from perennial.training import kernels
 from perennial.training.export import export
 from perennial.training.parity import check_parity
@@ -26,6 +32,50 @@ def test_the_graph_predicts_what_the_pipeline_predicts(algorithm: str, task: str
     assert evidence["worst"] <= evidence["tolerance"]
     if algorithm in {"hist_gradient_boosting", "random_forest"}:
         assert evidence["probes"]["left of a split"] == evidence["probes"]["right of a split"] > 50
+
+
+def test_no_graph_that_training_writes_is_refused_for_its_sizes() -> None:
+    for algorithm, task in ALGORITHMS:
+        pipeline, features, _, _ = fitted(algorithm, task)
+        check_graph(export(pipeline, features, task))
+
+
+def scikit_learns() -> Iterator[tuple[str, onnx.ModelProto]]:
+    """The graph of every estimator of scikit-learn that skl2onnx converts: what an own estimator may be made of."""
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    for kind, label in (("classifier", rows[:, 0] > 0), ("regressor", np.abs(rows[:, 0]) + 0.1)):
+        for name, found in all_estimators(type_filter=kind):
+            with suppress(Exception):  # what takes other arguments, other labels, or has no converter
+                model = found().fit(rows, label.astype(int) if kind == "classifier" else label)
+                takes = [("X", DoubleTensorType([None, 4]))]
+                options = {id(model): {"zipmap": False}} if kind == "classifier" else None
+                opset = {"": 17, "ai.onnx.ml": 3}
+                yield name, convert_sklearn(model, initial_types=takes, target_opset=opset, options=options)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.full
+def test_no_graph_of_scikit_learns_estimators_is_refused_for_its_sizes() -> None:
+    checked = []
+    for name, model in scikit_learns():
+        if {one.domain for one in model.opset_import} <= {"", "ai.onnx.ml"}:  # others are not served at all
+            check_graph(model.SerializeToString())
+            checked.append(name)
+    # those that compute sizes, in every way that skl2onnx has
+    assert len(checked) > 40
+    assert {"AdaBoostClassifier", "GaussianProcessRegressor", "RadiusNeighborsRegressor"} < set(checked)
+
+
+@pytest.mark.parametrize("name", ["GaussianProcessRegressor", "AdaBoostClassifier", "RadiusNeighborsClassifier"])
+def test_estimators_whose_graphs_compute_sizes_are_served(name: str) -> None:
+    rows = np.random.default_rng(0).normal(size=(60, 4))
+    found = dict(all_estimators())[name]
+    label = (rows[:, 0] > 0).astype(int) if name.endswith("Classifier") else rows[:, 0]
+    takes = [("X", DoubleTensorType([None, 4]))]
+    model = convert_sklearn(found().fit(rows, label), initial_types=takes, target_opset={"": 17, "ai.onnx.ml": 3})
+    assert "ConstantOfShape" in {one.op_type for one in model.graph.node}
+    check_graph(model.SerializeToString())
 
 
 def test_the_same_request_gives_the_same_bytes_in_separate_processes() -> None:

@@ -2,8 +2,8 @@
 
 The manifest vouches for the bytes of the graph, not for what they ask of a parser. Refused is what refers to data
 outside the file (a tensor may name a file or, to onnxruntime, a memory address), what is no ONNX of the versions and
-operators that are served, and what would take memory out of all proportion to the file. Sources: onnx.proto, protobuf's
-wire format, https://onnxruntime.ai/docs/reference/compatibility.html.
+operators that are served, and what would take memory out of all proportion to the file (sizes.py). Sources: onnx.proto,
+protobuf's wire format, https://onnxruntime.ai/docs/reference/compatibility.html.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from math import prod
 from typing import NoReturn
 
 from perennial.errors import BundleInvalid
+from perennial.serving.sizes import MAX_ELEMENTS, Sizes
 from perennial.serving.wire import NUMBERS, WireInvalid, fields, signed, varints
 
 # What the locked onnxruntime runs; the oldest opset that its reduced operators go back to.
@@ -19,10 +20,6 @@ IR_VERSIONS = range(3, 15)
 OPSETS = {b"": range(7, 29), b"ai.onnx": range(7, 29), b"ai.onnx.ml": range(1, 6)}
 MAX_NODES = 100_000
 MAX_DEPTH = 8
-# 128 MiB of float32, the size of a bundle
-MAX_ELEMENTS = 2**25
-# Operators whose output has the size that one of their inputs holds: which one.
-_SIZED = {b"ConstantOfShape": 0, b"Expand": 1, b"Tile": 1}
 _INT64 = 7
 _MAX_RANK = 16
 
@@ -41,12 +38,11 @@ def check_graph(content: bytes) -> None:
 
 
 class _Walk:
-    """One walk from the model down to its tensors. `sizes` are the products of small integer tensors, by name."""
+    """One walk from the model down to its tensors."""
 
     def __init__(self) -> None:
         self._nodes = 0
-        self._sizes: dict[bytes, int] = {}
-        self._sized: list[tuple[bytes, bytes]] = []
+        self._sizes = Sizes()
 
     def model(self, content: memoryview) -> None:
         """ModelProto."""
@@ -70,9 +66,7 @@ class _Walk:
         for field, what in ((1, "IR version"), (7, "graph"), (8, "opset")):
             if field not in seen:
                 _refuse(f"has no {what}")
-        for operator, name in self._sized:
-            if self._sizes.get(name, 0) > MAX_ELEMENTS:
-                _refuse(f"{operator.decode()} makes {self._sizes[name]:,} elements out of nothing")
+        self._sizes.check()
 
     def _graph(self, content: memoryview, depth: int) -> None:
         if depth > MAX_DEPTH:
@@ -82,8 +76,10 @@ class _Walk:
                 case 1:
                     self._node(_message(value), depth)
                 case 5:
-                    self._tensor(_message(value))
-                case 11 | 12 | 13:
+                    self._sizes.stated(*self._tensor(_message(value)))
+                case 11:
+                    self._sizes.stated(_check_value(_message(value)), None)  # whatever a caller says
+                case 12 | 13:
                     _check_value(_message(value))
                 case 15:
                     self._sparse(_message(value))
@@ -93,46 +89,49 @@ class _Walk:
         if self._nodes > MAX_NODES:
             _refuse(f"has more than {MAX_NODES:,} nodes")
         inputs: list[bytes] = []
-        output = operator = domain = b""
-        sizes: list[int] = []
+        outputs: list[bytes] = []
+        operator = domain = b""
+        stated: list[list[int] | None] = []
         for field, value in fields(content):
             match field:
                 case 1:
                     inputs.append(bytes(_message(value)))
                 case 2:
-                    output = output or bytes(_message(value))
+                    outputs.append(bytes(_message(value)))
                 case 4:
                     operator = bytes(_message(value))
                 case 5:
-                    sizes.append(self._attribute(_message(value), depth))
+                    stated.append(self._attribute(_message(value), depth))
                 case 7:
                     domain = bytes(_message(value))
         if domain not in OPSETS:
             _refuse(f"operator {_text(operator)} is of domain {_text(domain)}, which is not served")
-        if operator == b"Constant":
-            self._note(output, max(sizes, default=0))
-        place = _SIZED.get(operator, len(inputs))
-        if place < len(inputs):
-            self._sized.append((operator, inputs[place]))
+        if operator != b"Constant":
+            self._sizes.node(operator, inputs, outputs)
+        elif outputs:
+            self._sizes.stated(outputs[0], stated[0] if len(stated) == 1 else None)
 
-    def _attribute(self, content: memoryview, depth: int) -> int:
-        """The product of what the attribute holds, when that is a few integers."""
-        size = seen = 0
+    def _attribute(self, content: memoryview, depth: int) -> list[int] | None:
+        """What the attribute holds, when that is a few integers."""
+        seen = 0
+        tensor: list[int] | None = None
         integers: list[int] = []
         for field, value in fields(content, NUMBERS):
             match field:
+                case 3 if isinstance(value, int):
+                    integers.append(value)
                 case 5 | 10:
-                    size = self._tensor(_message(value))
+                    _, tensor = self._tensor(_message(value))
                 case 6 | 11:
                     self._graph(_message(value), depth + 1)
                 case 22 | 23:
                     self._sparse(_message(value))
-                case 8 if len(integers) < _MAX_RANK:
+                case 8 if len(integers) <= _MAX_RANK:
                     integers += varints(value) if isinstance(value, memoryview) else [value]
             seen += field in (5, 6, 22)
         if seen > 1:
             _refuse("an attribute has two values")
-        return size or (prod(map(signed, integers)) if integers else 0)
+        return _few(integers) if tensor is None and integers else tensor
 
     def _sparse(self, content: memoryview) -> None:
         dims: list[int] = []
@@ -144,8 +143,8 @@ class _Walk:
                     dims += varints(value) if isinstance(value, memoryview) else [value]
         _check_shape(dims, MAX_ELEMENTS)
 
-    def _tensor(self, content: memoryview) -> int:
-        """The product of the tensor's values, when it is a few integers."""
+    def _tensor(self, content: memoryview) -> tuple[bytes, list[int] | None]:
+        """The tensor's name, and its values when it is a few integers."""
         dims: list[int] = []
         integers: list[int] = []
         name, datatype = b"", 0
@@ -168,13 +167,11 @@ class _Walk:
                     _refuse("a tensor's data lies outside the file")
         # four bits are the smallest element
         _check_shape(dims, 2 * len(content))
-        size = prod(map(signed, integers)) if datatype == _INT64 and 0 < len(integers) <= _MAX_RANK else 0
-        self._note(name, size)
-        return size
+        return name, _few(integers) if datatype == _INT64 and len(integers) == prod(dims) else None
 
-    def _note(self, name: bytes, size: int) -> None:
-        # a name may stand in several graphs: the largest counts
-        self._sizes[name] = max(size, self._sizes.get(name, 0))
+
+def _few(integers: list[int]) -> list[int] | None:
+    return [signed(value) for value in integers] if len(integers) <= _MAX_RANK else None
 
 
 def _check_opset(content: memoryview) -> None:
@@ -191,13 +188,15 @@ def _check_opset(content: memoryview) -> None:
         _refuse(f"opset {version} of domain {_text(domain)} is none of {known[0]} to {known[-1]}")
 
 
-def _check_value(content: memoryview) -> None:
-    """The shape in ValueInfoProto → TypeProto → Tensor → TensorShapeProto → Dimension."""
+def _check_value(content: memoryview) -> bytes:
+    """The shape in ValueInfoProto → TypeProto → Tensor → TensorShapeProto → Dimension; the name beside it."""
+    names = [bytes(_message(value)) for field, value in fields(content) if field == 1]
     places = [content]
     for way in (2, 1, 2, 1):
         places = [_message(value) for place in places for field, value in fields(place) if field == way]
     dims = [value for place in places for field, value in fields(place) if field == 1 and isinstance(value, int)]
     _check_shape(dims, MAX_ELEMENTS)
+    return names[-1] if names else b""
 
 
 def _check_shape(dims: list[int], elements: int) -> None:
