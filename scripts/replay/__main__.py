@@ -86,7 +86,7 @@ def _run(example: Example, workdir: Path, port: int) -> Replay:
             year = Year(example, example.files(local.WORKDIR / example.name))
             begins = datetime.combine(min(year.days), MORNING)
         with step("synthesize the CDK app"):
-            assembly = synthesize(env="dev", catalog=example.catalog)
+            assembly = synthesize(env="dev", catalog=example.catalog_in(workdir / "catalog"))
         with step(f"start the local cloud, its clock at {begins:%d %B %Y}") as say:
             state = local.start(assembly, port=port, env="dev", workdir=workdir, say=say, clock=begins)
             os.environ |= local.exports(state)

@@ -89,7 +89,10 @@ class Drive:
             return
         keys = {alarm["key"] for alarm in json.loads(self.deployment.data.get(newest))["alarms"]}
         known = Triggers(Items(self.deployment.parameters["triggers-table"]))
-        self.until(lambda: keys <= {one.key for one in known.records(model)}, "the governor to hear of an alarm")
+        self.until(
+            lambda: keys <= {one.evidence.get("alarm") for one in known.records(model)},
+            "the governor to hear of an alarm",
+        )
         self.settle()
 
     def reports(self, model: str) -> dict[str, dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ Row = dict[str, str | None]
 
 @dataclass(frozen=True)
 class Example:
-    """A catalog with one model, and its data.
+    """A catalog with one model, and its data. With `models`, those take the place of the catalog's own.
 
     `files` writes one CSV per month into a directory (`…-2013-12.csv`); the first `trained` of them are there before
     anything is asked.
@@ -35,6 +36,15 @@ class Example:
     time: str
     asked_by: tuple[str, ...] = ()
     missing: frozenset[str] = frozenset({""})
+    models: Path | None = None
+
+    def catalog_in(self, directory: Path) -> Path:
+        """The catalog, as it is or put together in `directory`."""
+        if self.models is None:
+            return self.catalog
+        shutil.copytree(self.catalog, directory, dirs_exist_ok=True)
+        shutil.copytree(self.models, directory / "models", dirs_exist_ok=True)
+        return directory
 
     def read(self, file: Path) -> list[Row]:
         """The rows of a month's file, what is missing as None."""
@@ -83,6 +93,7 @@ class Year:
 FLIGHTS = Example(
     name="flights",
     catalog=ROOT / "infra" / "catalog",
+    models=ROOT / "infra" / "examples" / "flights" / "models",
     model="flight-delays",
     dataset="flights",
     files=flights.months,

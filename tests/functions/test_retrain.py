@@ -222,6 +222,7 @@ def test_new_outcomes_are_counted_in_the_report_of_the_alarm(world: World) -> No
     flight = started(world)
     lambda_handler(event("freeze", flight=flight, seen=1), None)
     lambda_handler(event("finish", flight=flight, run=flight), None)
+    commit_version(world.registry, "flights", 2, 10)
     key, at = event("performance")["alarm"]["report_key"], datetime(2026, 3, 20, tzinfo=UTC)
     report = {"performance": {"by_day": [{"day": "2026-02-27", "rows": 500}, {"day": "2026-03-09", "rows": 99}]}}
     world.data.put_json(key, report)

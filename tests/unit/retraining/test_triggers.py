@@ -118,6 +118,7 @@ def test_the_same_trigger_again_changes_nothing(tower: Tower) -> None:
 def test_an_alarm_that_was_declined_may_ask_again_once_the_reason_is_over(tower: Tower) -> None:
     tower.govern(cool_down=7200)
     tower.train(tower.drop(60))
+    tower.commit(1)  # there is something to learn
     first = tower.alarm(AT + HOUR)
     assert tower.alarm(AT + HOUR) == tower.alarm(AT + 2 * HOUR - timedelta(seconds=1)) == first
     second = tower.alarm(AT + 2 * HOUR)
@@ -125,6 +126,20 @@ def test_an_alarm_that_was_declined_may_ask_again_once_the_reason_is_over(tower:
     # what comes late of the first asking finds it decided, and a started alarm never asks again
     assert tower.alarm(AT + HOUR) == tower.alarm(AT + 900 * HOUR) == second
     assert len(tower.records()) == 3
+
+
+def test_an_alarm_starts_nothing_when_the_last_training_saw_all_there_is(tower: Tower) -> None:
+    tower.train(tower.drop(60))
+    declined = tower.alarm(AT + HOUR)
+    assert declined.why == "no dataset version since the last training, which would be repeated"
+    tower.commit(1)
+    assert tower.alarm(AT + HOUR + AGAIN).decided == "started"
+
+
+def test_rows_that_mature_with_time_are_something_to_learn(tower: Tower) -> None:
+    tower.train(tower.drop(60))
+    tower.spec = tower.spec.model_copy(update={"train": tower.spec.train.model_copy(update={"maturity": 3600})})
+    assert tower.alarm(AT + HOUR).decided == "started"
 
 
 def test_an_alarm_that_is_switched_off_is_told_once(tower: Tower) -> None:
@@ -198,6 +213,7 @@ def test_arrivals_behind_a_flight_wait_and_say_from_when_on(tower: Tower) -> Non
 def test_minimum_outcomes_are_those_that_are_new_since_the_last_training(tower: Tower) -> None:
     tower.govern(outcomes=100)
     tower.train(tower.drop(60))
+    tower.commit(1)
     days = [{"day": "2026-03-01", "rows": 900}, {"day": "2026-03-02", "rows": 60}, {"day": "2026-03-03", "rows": 40}]
     assert tower.alarm(AT + 90 * HOUR, "1/a", outcomes=1000).why == "0 new outcomes are fewer than 100"
     tower.governor.data.put_json(REPORT, {"performance": {"by_day": days[:2]}})

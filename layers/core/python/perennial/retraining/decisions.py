@@ -137,6 +137,15 @@ def switched_off(when: When, reason: Reason) -> Decline | None:
     return None
 
 
+def learned_already(known: int, trained: int, maturity: int, at: datetime) -> Decline | None:
+    """Why a training would learn what the last one did: it saw all `known` dataset versions. None when it would not, or
+    when their rows mature only with time, so that nobody knows without reading them.
+    """
+    if known > trained or maturity:
+        return None
+    return Decline("no dataset version since the last training, which would be repeated", at + AGAIN)
+
+
 def on_alarm(when: When, told: str, outcomes: int, last: datetime | None, at: datetime) -> Start | Decline:
     """Start when no training started since the alarm, and enough new `outcomes` are known; `told` is what it says."""
     if last is not None and at <= last:

@@ -29,6 +29,7 @@ from perennial.retraining.decisions import (
     behind,
     held_back,
     is_alarm,
+    learned_already,
     new_outcomes,
     on_alarm,
     on_arrival,
@@ -140,7 +141,11 @@ class Governor(Flights):
         outcomes = int(trigger.evidence["outcomes"])
         if when.outcomes and last is not None:
             outcomes = new_outcomes(self.data.find_json(trigger.evidence["report_key"]), outcomes, last)
-        return on_alarm(when, trigger.told, outcomes, last, trigger.at)
+        decision = on_alarm(when, trigger.told, outcomes, last, trigger.at)
+        if isinstance(decision, Decline):
+            return decision
+        trained = self.triggers.trained(spec.name)
+        return learned_already(known, trained, spec.train.maturity, trigger.at) or decision
 
     # ---- starting
 
