@@ -19,7 +19,7 @@ from scripts.benchmarks.interleave import Say
 from scripts.benchmarks.rows import Row, times, wanted
 from scripts.cli.output import Failure, cell, console, errors
 
-NAMES = ("serving", "ingest", "judge")
+NAMES = ("serving", "ingest", "judge", "monitoring")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
