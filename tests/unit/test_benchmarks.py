@@ -9,12 +9,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psutil
 import pytest
 
 from infra.lock import ROOT, read_lock
 from scripts.benchmarks import __main__ as bench
-from scripts.benchmarks import over_http
+from scripts.benchmarks import drift_alarms, over_http
+from scripts.benchmarks.ingest import CONTRACT
 from scripts.benchmarks.interleave import Command, Effort, cold, contenders, interleaved, once, own, there_and_back
 from scripts.benchmarks.model import prepare
 from scripts.benchmarks.peers import REQUIREMENTS
@@ -261,7 +263,32 @@ def test_a_missed_goal_is_no_failure_and_what_did_not_run_is(
 def test_a_name_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match="2"):
         bench.main(["speed"])
-    assert "no benchmark 'speed'; there are serving, ingest, judge" in capsys.readouterr().err
+    assert "no benchmark 'speed'; there are serving, ingest, judge, monitoring" in capsys.readouterr().err
+
+
+def test_drift_detection_is_measured_as_its_peers_are(tmp_path: Path) -> None:
+    halves = []
+    for number, month in enumerate(months(tmp_path)[:2]):
+        halves.append(str(tmp_path / f"{number}.csv"))
+        Path(halves[-1]).write_bytes(b"".join(month.read_bytes().splitlines(keepends=True)[:20_000]))
+    command = own(PYTHON, "perennial_drift", *halves, str(CONTRACT))
+    assert 50 < float(once(replace(command, arguments=[*command.arguments, "once"]))) < 1000
+    with contenders({"ours": command}) as started:
+        assert interleaved(started, "halves", Effort(rounds=1, turn=0.01))["ours"][0] > 0
+
+
+def test_on_few_splits_of_real_months_large_changes_are_found_and_nothing_else() -> None:
+    false, found = drift_alarms.measured(*drift_alarms.flights(), drift_alarms.at_random(9000, 9000), 3)
+    assert false == 0
+    assert found["5 % of a category"] == 1
+
+
+@pytest.mark.parametrize("size", [(13_500, 13_500), (20_000, 500), (500, 500)])
+def test_splits_of_a_month_have_the_sizes_asked_for_and_share_no_row(size: tuple[int, int]) -> None:
+    days = np.zeros(27_004)
+    first, second = drift_alarms.at_random(*size)(np.random.default_rng(1), days)
+    assert (len(first), len(second)) == size
+    assert not set(first.tolist()) & set(second.tolist())
 
 
 @pytest.mark.parametrize("peer", ["mlflow", "mlserver", "bentoml"])
