@@ -21,6 +21,7 @@ IMAGE_SOURCES = (
     "functions/train",
     "functions/evaluate",
     "functions/score",
+    "functions/monitor",
     "layers/core/python",
 )
 TRAINING = Layer("training", groups=("training",))
