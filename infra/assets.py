@@ -22,6 +22,7 @@ IMAGE_SOURCES = (
     "functions/evaluate",
     "functions/monitor",
     "functions/score",
+    "functions/monitor",
     "layers/core/python",
 )
 TRAINING = Layer("training", groups=("training",))

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from functions.monitor.handler import lambda_handler
 from perennial.errors import BundleInvalid, ModelUnknown, WindowInvalid
 from perennial.monitoring.events import DRIFT_DETECTED, PERFORMANCE_DEGRADED, MonitorInput
+from perennial.monitoring.grid import make_grid
+from perennial.monitoring.profile import profile
+from perennial.monitoring.reference import refer
+from perennial.monitoring.scores import score_columns
 from perennial.outcomes import Outcome, write_outcomes
 from perennial.registry.models import version_prefix
 from perennial.stage import InputInvalid
@@ -307,3 +312,66 @@ def test_a_look_costs_the_same_after_many_windows_as_after_one(world: World, win
     for number in range(15, last):
         next_look(number)
     assert sorted(next_look(last)) == sorted(first)
+
+
+# ---- other tasks
+
+LABELS = {"regression": ("delay", "number"), "multiclass": ("kind", "string")}
+OTHERS = {
+    task: SPEC.replace("task: binary", f"task: {task}").replace("{column: late}", f"{{column: {label}}}")
+    for task, (label, _) in LABELS.items()
+}
+
+
+def other(world: World, task: str) -> None:
+    """A champion of another task, 24 days of its answers, and what came of them."""
+    spec = "\n".join(line for line in OTHERS[task].splitlines() if not line.startswith("value:"))
+    later = "customProperties: [{property: availableAtPrediction, value: false}]"
+    labels = [f"      - {{name: {name}, logicalType: {kind}, {later}}}\n" for name, kind in LABELS.values()]
+    contract = watched.CONTRACT + "".join(labels)
+    world.deploy_catalog(None, {"contracts/flights.yaml": contract, f"models/{MODEL}.yaml": spec})
+    classes = ["a", "b", "c"] if task == "multiclass" else None
+    rng = np.random.default_rng(7)
+
+    def answers(rows: int) -> tuple[Any, Any]:
+        """Answers [n, k], and labels that follow them."""
+        if classes is None:
+            value = rng.normal(20, 8, (rows, 1))
+            return value, value[:, 0] + rng.normal(0, 4, rows)
+        shares = rng.dirichlet((1, 1, 1), rows)
+        return shares, np.array([rng.choice(3, p=one) for one in shares])
+
+    held, label = answers(20 * ROWS)
+    days = np.repeat([np.datetime64(day(number - 40), "D") for number in range(20)], ROWS)
+    reference = refer(task, label, held, days)
+    distances = {"distance": rng.normal(900, 250, 20 * ROWS)}
+    columns = distances | score_columns(task, held, classes)
+    watched.serve(world, task=task, held_out=reference, profiled=profile(make_grid(columns), days, columns))
+    for number in range(24):
+        found, came = answers(ROWS)
+        told = {"prediction": found[:, 0].tolist()}
+        if classes is not None:
+            told = {"prediction": [classes[place] for place in found.argmax(axis=1)], "probability": found.tolist()}
+        predict(world, number, draw(number), outputs=told)
+        said = came.tolist() if classes is None else [classes[place] for place in came]
+        tell(world, number, draw(number), said=said)
+
+
+@pytest.mark.parametrize("task", sorted(OTHERS))
+def test_other_tasks_are_watched_by_their_own_measures(world: World, task: str) -> None:
+    other(world, task)
+    seen = look(24.3)
+    found = report(world, seen)
+    assert (seen["state"], seen["alarms"]) == ("watched", [])
+    performance = found["performance"]
+    assert performance["metric"] == {"regression": "rmse", "multiclass": "auc"}[task]
+    assert performance["rows"] == 14 * ROWS
+    assert performance["metrics"][performance["metric"]]["value"] == pytest.approx(
+        performance["trained"][performance["metric"]], rel=0.15
+    )
+    names = {one["name"] for one in found["drift"]["columns"]}
+    assert names == {"distance", "__score__"} | ({"__confidence__"} if task == "multiclass" else set())
+    assert performance["harm"]["alarm"] is False
+    assert performance["calibration"]
+    page = world.data.get(seen["html_key"]).decode()
+    assert {"regression": "RMSE", "multiclass": "AUC"}[task] in page

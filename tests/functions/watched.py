@@ -14,8 +14,8 @@ import numpy as np
 from functions.register.handler import lambda_handler as register
 from perennial.monitoring.grid import make_grid
 from perennial.monitoring.names import REFERENCE
-from perennial.monitoring.profile import profile
-from perennial.monitoring.reference import refer
+from perennial.monitoring.profile import Profile, profile
+from perennial.monitoring.reference import Reference, refer
 from perennial.monitoring.scores import score_columns
 from perennial.outcomes import Outcome, write_outcomes
 from perennial.registry import Registry
@@ -95,26 +95,41 @@ def draw(seed: int, rows: int = ROWS, *, moved: float = 0.0, skill: float = 1.0)
     return Rows(distance, rng.integers(5, 23, rows), rng.random(rows) < 0.3, carrier, score, rng.random(rows) < truth)
 
 
-def serve(world: World, run: str = "r1", *, when: float = -1.0, referenced: bool = True) -> int:
-    """A run becomes the champion; with `referenced`, it has a profile of 40 days of training."""
-    leave(world.data, run)
+def trained() -> tuple[Reference, Profile]:
+    """What forty days of training and held-out rows left of themselves."""
     held_out = [draw(10_000 + number) for number in range(40)]
     days = np.repeat([np.datetime64(day(number - 60), "D") for number in range(40)], ROWS)
     label = np.concatenate([rows.late for rows in held_out]).astype(np.int64)
     score = np.concatenate([rows.score for rows in held_out])
     answers = np.stack([1 - score, score], axis=1)
+    columns = {
+        "distance": np.concatenate([rows.distance for rows in held_out]),
+        "hour": np.concatenate([rows.hour for rows in held_out]).astype(np.float64),
+        "night": np.concatenate([rows.night for rows in held_out]),
+        "carrier": np.concatenate([rows.carrier for rows in held_out]).astype(object),
+        **score_columns("binary", answers, (False, True)),
+    }
+    return refer("binary", label, answers, days), profile(make_grid(columns), days, columns)
+
+
+def serve(
+    world: World,
+    run: str = "r1",
+    *,
+    when: float = -1.0,
+    task: str = "binary",
+    referenced: bool = True,
+    held_out: Reference | None = None,
+    profiled: Profile | None = None,
+) -> int:
+    """A run becomes the champion; with `referenced`, it has a profile of the rows of its training."""
+    leave(world.data, run, task=task)
+    if held_out is None or profiled is None:
+        held_out, profiled = trained()
     evaluation = world.data.get_json(f"staging/{run}/evaluation.json")
-    told = {"held_out": refer("binary", label, answers, days).to_json()}
-    world.data.put(f"staging/{run}/evaluation.json", json.dumps(evaluation | told).encode())
+    world.data.put(f"staging/{run}/evaluation.json", json.dumps(evaluation | {"held_out": held_out.to_json()}).encode())
     if referenced:
-        columns = {
-            "distance": np.concatenate([rows.distance for rows in held_out]),
-            "hour": np.concatenate([rows.hour for rows in held_out]).astype(np.float64),
-            "night": np.concatenate([rows.night for rows in held_out]),
-            "carrier": np.concatenate([rows.carrier for rows in held_out]).astype(object),
-            **score_columns("binary", answers, (False, True)),
-        }
-        world.data.put(f"staging/{run}/{REFERENCE}", profile(make_grid(columns), days, columns).to_bytes())
+        world.data.put(f"staging/{run}/{REFERENCE}", profiled.to_bytes())
     version = int(register({"model": MODEL, "run": run, "as_of": at(when).isoformat()}, None)["version"])
     registry = Registry(world.registry)
     former = registry.champion(MODEL)
@@ -128,14 +143,14 @@ def ids(number: int) -> str:
     return f"{day(number)}-{number:032x}"
 
 
-def predict(world: World, number: int, rows: Rows, *, version: int = 1) -> None:
+def predict(world: World, number: int, rows: Rows, *, version: int = 1, outputs: dict[str, Any] | None = None) -> None:
     """The requests of a day, as Firehose left them."""
     score = np.round(rows.score, 6)
     record = {
         "record": "prediction", "model": MODEL, "version": version, "lambda_version": str(version + 6),
         "ids": ids(number), "first": 0, "at": f"{at(number + 0.5):%Y-%m-%dT%H:%M:%S}.000Z", "rows": len(score),
         "inputs": rows.inputs,
-        "outputs": {
+        "outputs": outputs or {
             "prediction": (score > 0.5).tolist(),
             "probability": np.stack([1 - score, score], axis=1).tolist(),
         },
@@ -144,16 +159,14 @@ def predict(world: World, number: int, rows: Rows, *, version: int = 1) -> None:
     world.data.put(key, gzip.compress(json.dumps(record).encode(), mtime=0))
 
 
-def tell(world: World, number: int, rows: Rows, *, after: float = 1.0, amount: float | None = None) -> None:
+def tell(world: World, number: int, rows: Rows, *, after: float = 1.0, said: list[Any] | None = None) -> None:
     """What became of a day, so many days later."""
+    known = said or [bool(late) for late in rows.late]
     moment = at(number + 0.5 + after)
     write_outcomes(
         world.data,
         MODEL,
-        [
-            Outcome(bool(late), moment, moment, prediction_id=f"{ids(number)}-{row}", amount=amount)
-            for row, late in enumerate(rows.late.tolist())
-        ],
+        [Outcome(outcome, moment, moment, prediction_id=f"{ids(number)}-{row}") for row, outcome in enumerate(known)],
     )
 
 

@@ -147,7 +147,7 @@ def test_a_ready_image_takes_the_place_of_the_build_and_of_nothing_else(app: App
     differing = {one.type for key, one in given.items() if one.props != built[key].props}
     assert differing == {"AWS::Lambda::Function", "AWS::ECS::TaskDefinition", "AWS::IAM::Policy"}
     given_functions, built_functions = image_functions(ready), image_functions(app)
-    assert set(given_functions) == {"perennial-dev-evaluate", "perennial-dev-monitor", "perennial-dev-score"}
+    assert set(given_functions) == {"perennial-dev-evaluate", "perennial-dev-score", "perennial-dev-monitor"}
     for name, props in given_functions.items():
         assert props["ImageConfig"] == built_functions[name]["ImageConfig"]
 
