@@ -22,7 +22,6 @@ IMAGE_SOURCES = (
     "functions/evaluate",
     "functions/monitor",
     "functions/score",
-    "functions/monitor",
     "layers/core/python",
 )
 TRAINING = Layer("training", groups=("training",))

@@ -12,7 +12,7 @@ from scripts.benchmarks.contenders.loop import serve
 def main(scores: str, answers: str) -> None:
     """`scores` has month, score and label; the estimates go to `answers`."""
     # of the peer's environment
-    import nannyml  # type: ignore[import-not-found]
+    import nannyml
     import pandas as pd
 
     frame = pd.read_csv(scores)
