@@ -1,4 +1,4 @@
-"""How often the detector is wrong on real flights, in one configuration: false alarms and power, each at alpha .05.
+"""How often the detector is wrong on real flights, in one configuration: false alarms and power, each at ALPHA.
 
 A month's flights are split in two, at random or by whole days. Nothing has moved then: an alarm on any column is false.
 For power one column of the second part is changed. Months are those on which nothing of the detector was tried.
@@ -28,7 +28,8 @@ Columns = dict[str, Array]
 Split = Callable[[np.random.Generator, Array], tuple[Array, Array]]
 Change = Callable[[np.random.Generator, Columns], tuple[str, Array]]
 
-ALPHA = 0.05
+# A false alarm in fifty comparisons is what is asked for. (At .05 the goal of 5 % would be met by half of such tables.)
+ALPHA = 0.02
 MONTHS = (2, 4, 6, 7, 9, 10, 11, 12)
 SPLITS = 200
 NUMBERS = ("distance", "sched_dep_time", "sched_arr_time", "air_time", "hour", "minute")

@@ -21,7 +21,7 @@ from perennial.monitoring.profile import Profile, profile
 from perennial.monitoring.texts import Texts, Whole
 
 # Rows that are counted at once, and that a grid is made of.
-GROUP_ROWS = 131_072
+GROUP_ROWS = 65_536
 _GROUP_BYTES = 64 * 1024 * 1024
 _DAY_US = 86_400_000_000
 
