@@ -50,8 +50,8 @@ class Deployed:
 def deployed(local_cloud: LocalCloud) -> Iterator[Deployed]:
     local_cloud.provision(synthesize(env="dev"))
     cloud = local_cloud.cloud
-    parameters = cloud.client("ssm").get_parameters_by_path(Path="/perennial/dev", Recursive=True)["Parameters"]
-    named = {each["Name"].rpartition("/")[2]: each["Value"] for each in parameters}
+    pages = cloud.client("ssm").get_paginator("get_parameters_by_path").paginate(Path="/perennial/dev", Recursive=True)
+    named = {each["Name"].rpartition("/")[2]: each["Value"] for page in pages for each in page["Parameters"]}
     iam = cloud.client("iam")
     found = [role for page in iam.get_paginator("list_roles").paginate() for role in page["Roles"]]
     roles = {identifier(role["RoleName"]): role["Arn"] for role in found if ROLE.match(role["RoleName"])}
