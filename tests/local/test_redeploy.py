@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import hashlib
 import json
 import os
 import shutil
@@ -274,12 +275,14 @@ def by_steps(account: Account) -> None:
 def challenge(account: Account, run: str, graph: Callable[[bytes], bytes] = lambda graph: graph) -> str:
     """Register a version like the first, but for what `graph` does to it, and have it rolled out; its execution."""
     first = account.deployment.registry.get("returns", 1)
-    for name in COPIED:
-        content = account.deployment.data.get(first.prefix + name)
-        if name == "model.onnx":
-            content = graph(content)
-        elif name in ("request.json", "training.json", "evaluation.json"):
-            content = json.dumps(json.loads(content) | {"run": run}).encode()
+    files = {name: account.deployment.data.get(first.prefix + name) for name in COPIED}
+    files["model.onnx"] = graph(files["model.onnx"])
+    for name in ("request.json", "training.json", "evaluation.json"):
+        told = json.loads(files[name]) | {"run": run}
+        if name == "evaluation.json":  # which names the graph that it found fit to be deployed
+            told["deployed"]["sha256"] = hashlib.sha256(files["model.onnx"]).hexdigest()
+        files[name] = json.dumps(told).encode()
+    for name, content in files.items():
         account.deployment.data.put(f"staging/{run}/{name}", content)
     known = {one["executionArn"] for one in account.rollouts()}
     account.states.start_execution(
