@@ -121,6 +121,8 @@ ELSEWHERE = {
     "ApproveRole": "test_approval.py",
     "PromotionWorkflowRole": "test_approval.py",
     "FeedbackRole": "test_feedback.py",
+    "MonitorRole": "test_monitor.py",
+    "MonitorScheduleRole": "test_monitor.py",
     "ScoreRole": "test_score.py",
     "ScoreWorkflowRole": "test_score.py",
     "ScoreWorkflowStartRole": "test_score.py",
