@@ -9,13 +9,15 @@ import os
 import shutil
 import zipfile
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 import yaml
-from onnx import TensorProto, helper
+from onnx import TensorProto, helper, numpy_helper
 
 from infra.synth import synthesize
 from perennial.registry.registration import COPIED
@@ -72,11 +74,14 @@ class Account:
         new = [one["executionArn"] for one in self.rollouts() if one["executionArn"] not in known]
         told = [self.states.describe_execution(executionArn=arn) for arn in new]
         for execution in told:
-            arn = execution["executionArn"]
-            last = self.states.get_execution_history(executionArn=arn, reverseOrder=True, maxResults=1)["events"]
-            if [event["type"] for event in last] == ["WaitStateEntered"]:
+            if self.waits(execution["executionArn"]):
                 self._control("tick", {"seconds": 5})
         return [] if any(execution["status"] == "RUNNING" for execution in told) else told
+
+    def waits(self, execution: str) -> bool:
+        """Whether the execution is in a state that waits."""
+        last = self.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)["events"]
+        return [event["type"] for event in last] == ["WaitStateEntered"]
 
     def _control(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
         return local.control(self.shop.environment["AWS_ENDPOINT_URL"], verb, body)
@@ -290,7 +295,8 @@ def challenge(account: Account, run: str, graph: Callable[[bytes], bytes] = lamb
         input=json.dumps({"model": "returns", "run": run}),
     )
     [arn] = eventually(lambda: {one["executionArn"] for one in account.rollouts()} - known)
-    eventually(lambda: account.weights)
+    # a step begins when the state that moves the alias is over
+    eventually(lambda: account.weights and account.waits(str(arn)))
     return str(arn)
 
 
@@ -311,6 +317,96 @@ def no_number_for_dear_things(graph: bytes) -> bytes:
         for name, value in (("dear", DEAR / 2), ("unknown", float("nan")))
     )
     return bytes(model.SerializeToString())
+
+
+def _beside(graph: bytes, nodes: Callable[[str], list[onnx.NodeProto]], **stated: Any) -> bytes:
+    """The graph, whose answer gets 0 times `nothing` added, a number that `nodes` make of `dear`: 1.0 for what is dear
+    (of several rows for one of them), else 0.0.
+    """
+    model = onnx.load_from_string(graph)
+    price, output = model.graph.input[0].name, model.graph.output[0].name
+    for node in model.graph.node:
+        node.output[:] = ["answer" if name == output else name for name in node.output]
+    model.graph.node.extend(
+        [
+            helper.make_node("Greater", [price, "limit"], ["each"]),
+            helper.make_node("Cast", ["each"], ["each_number"], to=TensorProto.FLOAT),
+            helper.make_node("ReduceMax", ["each_number"], ["dear"], keepdims=0),
+            *nodes("dear"),
+            helper.make_node("Mul", ["nothing", "zero"], ["none"]),
+            helper.make_node("Add", ["answer", "none"], [output]),
+        ]
+    )
+    stated |= {"limit": np.array([DEAR / 2], np.float32), "zero": np.array(0, np.float32)}
+    model.graph.initializer.extend(numpy_helper.from_array(value, name) for name, value in stated.items())
+    return bytes(model.SerializeToString())
+
+
+def much_work(graph: bytes) -> bytes:
+    """A graph that multiplies large matrices besides, whatever it is asked."""
+
+    def nodes(dear: str) -> list[onnx.NodeProto]:
+        times = [helper.make_node("MatMul", [f"m{step}", "eye"], [f"m{step + 1}"]) for step in range(8)]
+        return [helper.make_node("Expand", [dear, "size"], ["m0"]), *times,
+                helper.make_node("ReduceMean", ["m8"], ["nothing"], keepdims=0)]  # fmt: skip
+
+    return _beside(graph, nodes, size=np.array([512, 512]), eye=np.eye(512, dtype=np.float32))
+
+
+def much_memory_for_dear_things(graph: bytes) -> bytes:
+    """A graph that holds two gigabytes while it answers what is dear."""
+
+    def nodes(dear: str) -> list[onnx.NodeProto]:
+        inner, large = [], [f"e{number}" for number in range(16)]
+        for before, name in pairwise([dear, *large]):  # each another, or one would do for all
+            inner.append(helper.make_node("Expand", [before, "size"], [name + "_"]))
+            inner.append(helper.make_node("Add", [name + "_", "one"], [name]))
+        inner.append(helper.make_node("Sum", large, ["sum"]))
+        inner.append(helper.make_node("ReduceMean", ["sum"], ["much"], keepdims=0))
+        number = [helper.make_tensor_value_info(name, TensorProto.FLOAT, []) for name in ("much", "little")]
+        then = helper.make_graph(inner, "then", [], number[:1])
+        other = helper.make_graph([helper.make_node("Identity", [dear], ["little"])], "else", [], number[1:])
+        return [
+            helper.make_node("Cast", [dear], ["is_dear"], to=TensorProto.BOOL),
+            helper.make_node("If", ["is_dear"], ["nothing"], then_branch=then, else_branch=other),
+        ]
+
+    return _beside(graph, nodes, size=np.array([2**25]), one=np.array(1, np.float32))
+
+
+@pytest.mark.full
+@pytest.mark.parametrize(
+    ("harm", "answered", "reason"),
+    [
+        (much_work, {200}, "slower than 2 times the champion"),
+        (much_memory_for_dear_things, {200, 500}, "times as often as the champion"),
+    ],
+    ids=["slow", "eats memory"],
+)
+def test_a_challenger_that_is_slow_or_eats_memory_is_rolled_back_with_the_reason_and_what_it_spoiled(
+    account: Account,
+    by_steps: None,
+    harm: Callable[[bytes], bytes],
+    answered: set[int],
+    reason: str,
+) -> None:
+    before, facts = account.alias, account.facts()
+    execution = challenge(account, harm.__name__, harm)
+    assert set(call(account, 40, DEAR)) == answered
+
+    def ended() -> dict[str, Any] | None:
+        account.tick(60)  # the log may come after the first look
+        return account.ended(execution)
+
+    told = eventually(ended)
+    assert (told["status"], told["error"]) == ("FAILED", "ChallengerRefused")
+    assert reason in told["cause"]
+    assert (account.alias, account.weights) == (before, {})
+    [(fact, evidence)] = account.facts()[len(facts) :]
+    assert (fact, evidence["verdict"], evidence["steps"]) == ("rolled back", "rollback", 1)
+    # about half of the requests were its own, and all of those spoiled
+    assert 0.2 < evidence["seen"]["spoiled_share"] < 0.8
+    assert account.answers()
 
 
 def call(account: Account, requests: int, price: float) -> list[int]:
