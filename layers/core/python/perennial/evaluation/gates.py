@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import date
 from typing import Any
 
 from perennial.catalog.model import Gate
+from perennial.catalog.monitor import DAY
 from perennial.evaluation.blocks import Interval
 from perennial.evaluation.comparison import Compared
 
@@ -35,6 +37,19 @@ def comparison_gate(compared: Compared) -> Evidence:
         "threshold": -compared.margin,
         "reason": compared.reason,
     }
+
+
+def window_gate(seconds: int, window: Mapping[str, Any]) -> Evidence:
+    """Whether the rows of a training (`window` of training.json) span no more than the spec's `train.window`: what was
+    true of older ones is no longer taken for true, however well a model of them does on the newest days.
+    """
+    allowed, first, last = seconds // DAY, window.get("from"), window.get("to")
+    record: Evidence = {"name": "train.window", "passed": False, "value": None, "threshold": allowed}
+    if first is None or last is None:
+        return record | {"reason": "the training does not say of which days its rows are"}
+    days = (date.fromisoformat(last[:10]) - date.fromisoformat(first[:10])).days + 1
+    reason = f"trained on rows of {days} days, {first[:10]} to {last[:10]}; train.window allows {allowed}"
+    return record | {"passed": days <= allowed, "value": days, "reason": reason}
 
 
 def _bound(name: str, kind: str, limit: float, metric: Interval | None) -> Evidence:

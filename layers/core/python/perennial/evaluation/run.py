@@ -15,7 +15,7 @@ from perennial.evaluation.blocks import CONFIDENCE, DRAWS, SEED, Interval, block
 from perennial.evaluation.champion import NotComparable, champion_answers, verified
 from perennial.evaluation.comparison import Compared, compare, not_comparable
 from perennial.evaluation.fresh import fresh_rows
-from perennial.evaluation.gates import Evidence, bound_gates, comparison_gate
+from perennial.evaluation.gates import Evidence, bound_gates, comparison_gate, window_gate
 from perennial.evaluation.holdout import Holdout, read_holdout
 from perennial.evaluation.metrics import METRICS, Scored, measure
 from perennial.evaluation.plausible import carrier, plausible_gate
@@ -71,6 +71,8 @@ def evaluate(spec: ModelSpec, run: str, objects: Objects, champion: ModelVersion
     challenger = _read(spec, run, objects)
     metrics = measure(spec.task, challenger.scored)
     gates = bound_gates(spec.gates, metrics)
+    if spec.train.window is not None:
+        gates.append(window_gate(spec.train.window, challenger.training.get("window") or {}))
     former, compared, further = _against_champion(challenger, objects, champion)
     if compared is not None:
         gates += [comparison_gate(compared), *further]
