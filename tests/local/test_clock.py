@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from infra.local.clock import Clock
-from infra.local.cloud import LocalCloud
+from scripts.cli.local import ROOT
 from scripts.cli.output import Failure
 from scripts.cli.up import moment
 
@@ -32,15 +35,30 @@ def test_what_is_no_time_is_refused_with_an_example() -> None:
         moment("April")
 
 
+# In a process of its own, since one process has one cloud: prints what was refused and what was kept.
+LOGS = """
+import json, sys
+from datetime import datetime
+from pathlib import Path
+from infra.local.cloud import LocalCloud
+
+stamps = [int(text) for text in sys.argv[3:]]
+with LocalCloud(Path(sys.argv[1]), clock=datetime.fromisoformat(sys.argv[2])) as running:
+    logs = running.cloud.client("logs")
+    logs.create_log_group(logGroupName="g")
+    logs.create_log_stream(logGroupName="g", logStreamName="s")
+    events = [{"timestamp": stamp, "message": str(stamp)} for stamp in stamps]
+    told = logs.put_log_events(logGroupName="g", logStreamName="s", logEvents=events)
+    kept = logs.get_log_events(logGroupName="g", logStreamName="s")["events"]
+    print(json.dumps([told["rejectedLogEventsInfo"], [event["timestamp"] for event in kept]]))
+"""
+
+
 def test_logs_of_the_cloud_s_own_time_are_kept(tmp_path: Path) -> None:
-    with LocalCloud(tmp_path / "cloud", clock=PAST) as running:
-        logs = running.cloud.client("logs")
-        logs.create_log_group(logGroupName="g")
-        logs.create_log_stream(logGroupName="g", logStreamName="s")
-        stamps = [int(at.timestamp() * 1000) for at in (PAST - timedelta(days=15), PAST)]
-        events = [{"timestamp": stamp, "message": str(stamp)} for stamp in stamps]
-        told = logs.put_log_events(logGroupName="g", logStreamName="s", logEvents=events)
-        # older than a fortnight by the cloud's clock is too old; 2013 itself is not
-        assert told["rejectedLogEventsInfo"] == {"tooOldLogEventEndIndex": 1}
-        kept = logs.get_log_events(logGroupName="g", logStreamName="s")["events"]
-        assert [event["timestamp"] for event in kept] == stamps[1:]
+    stamps = [int(at.timestamp() * 1000) for at in (PAST - timedelta(days=15), PAST)]
+    words = [str(tmp_path / "cloud"), PAST.isoformat(), *map(str, stamps)]
+    done = subprocess.run(
+        [sys.executable, "-c", LOGS, *words], cwd=ROOT, capture_output=True, text=True, check=True, timeout=120
+    )
+    # older than a fortnight by the cloud's clock is too old; 2013 itself is not
+    assert json.loads(done.stdout) == [{"tooOldLogEventEndIndex": 1}, stamps[1:]]
