@@ -80,8 +80,9 @@ class Account:
 
     def waits(self, execution: str) -> bool:
         """Whether the execution is in a state that waits."""
-        last = self.states.get_execution_history(executionArn=execution, reverseOrder=True, maxResults=1)["events"]
-        return [event["type"] for event in last] == ["WaitStateEntered"]
+        pages = self.states.get_paginator("get_execution_history").paginate(executionArn=execution)
+        events = [event for page in pages for event in page["events"]]
+        return bool(events) and max(events, key=lambda event: event["id"])["type"] == "WaitStateEntered"
 
     def _control(self, verb: str, body: dict[str, Any]) -> dict[str, Any]:
         return local.control(self.shop.environment["AWS_ENDPOINT_URL"], verb, body)
