@@ -3,40 +3,25 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from scripts.cli.local import free_port
+from tests.demos import demo
 
-ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.xdist_group("demo"), pytest.mark.timeout(600)]
 
 
-def demo(workdir: Path) -> tuple[int, dict[str, Any], str]:
-    """Exit status, JSON report, everything printed. No process of the demo may be left."""
+def reported(workdir: Path) -> tuple[int, dict[str, Any], str]:
+    """Exit status, JSON report, everything printed."""
     report = workdir / "report.json"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    done = subprocess.run(
-        [str(ROOT / "scripts" / "demo"), "--json", str(report), "--port", str(free_port())],
-        cwd=workdir,
-        env=environment | {"PERENNIAL_WORKDIR": str(workdir), "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    left = [one for one in psutil.process_iter(["cmdline"]) if str(workdir) in " ".join(one.info["cmdline"] or ())]
-    assert left == []
-    assert "Traceback" not in done.stderr
-    return done.returncode, json.loads(report.read_text()), done.stdout + done.stderr
+    status, said = demo(workdir, "--json", str(report))
+    return status, json.loads(report.read_text()), said
 
 
 def test_the_demo_does_the_main_job(tmp_path: Path) -> None:
-    status, report, said = demo(tmp_path)
+    status, report, said = reported(tmp_path)
     assert status == 0, said
     assert report["ok"] is True
     assert 0 < report["seconds"] <= 240
@@ -66,7 +51,7 @@ def test_a_month_that_is_refused_fails_the_demo_by_name(tmp_path: Path) -> None:
     # the demo takes months that are there already as they are
     for month in range(1, 13):
         (given / f"flights-2013-{month:02d}.csv").write_text("who,what\n1,2\n")
-    status, report, said = demo(tmp_path)
+    status, report, said = reported(tmp_path)
     assert status == 1
     assert report["ok"] is False
     assert report["failed"] == "drop January, February and March"

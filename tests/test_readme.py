@@ -22,7 +22,7 @@ GROUP = typer.main.get_command(app)
 # What stands for a command of the README where test_clients does not run it literally: the start of the command, and
 # the test file with the words that run it.
 RUN_BY = {
-    "scripts/demo": ("tests/test_demo.py", '"scripts" / "demo"'),
+    "scripts/demo": ("tests/demos.py", '"scripts" / "demo"'),
     "scripts/test": (".ci/run", "scripts/test"),
     "scripts/setup": ("scripts/test", "scripts/setup"),
     "export PATH=": ("tests/local/shop.py", '"PATH": path'),

@@ -3,37 +3,21 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
-from scripts.cli.local import free_port
+from tests.demos import demo
 
-ROOT = Path(__file__).parents[1]
 pytestmark = [pytest.mark.full, pytest.mark.xdist_group("year")]
 
 
 def replayed(workdir: Path, example: str) -> tuple[int, dict[str, Any], str, str]:
-    """Exit status, timeline, everything printed, the page. No process of the replay may be left."""
+    """Exit status, timeline, everything printed, the page."""
     told, page = workdir / "year.json", workdir / "year.html"
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}
-    command = [str(ROOT / "scripts" / "demo"), "--year", "--example", example, "--json", str(told), "--html", str(page)]
-    done = subprocess.run(
-        [*command, "--port", str(free_port())],
-        cwd=workdir,
-        env=environment | {"PERENNIAL_WORKDIR": str(workdir), "COLUMNS": "120"},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    left = [one for one in psutil.process_iter(["cmdline"]) if str(workdir) in " ".join(one.info["cmdline"] or ())]
-    assert left == []
-    assert "Traceback" not in done.stderr
-    return done.returncode, json.loads(told.read_text()), done.stdout + done.stderr, page.read_text(encoding="utf-8")
+    status, said = demo(workdir, "--year", "--example", example, "--json", str(told), "--html", str(page))
+    return status, json.loads(told.read_text()), said, page.read_text(encoding="utf-8")
 
 
 def test_the_year_of_flights_shows_that_the_loop_pays(tmp_path: Path) -> None:

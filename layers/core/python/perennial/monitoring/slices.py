@@ -17,6 +17,7 @@ from scipy.special import stdtr
 from perennial.evaluation.blocks import DRAWS, MIN_DAYS, Array, Blocks, Interval, quotient
 from perennial.evaluation.metrics import METRICS, Scored
 from perennial.monitoring.answered import Answered, day_blocks, said
+from perennial.monitoring.multiplicity import rejected
 from perennial.monitoring.performance import main_metric
 
 # Of the slices that are called worse, one in twenty is not, on average.
@@ -98,9 +99,8 @@ def labelled(values: Array) -> Array:
 
 def reject(ps: list[float | None], alpha: float) -> list[bool]:
     """Which of the p-values Benjamini and Hochberg's procedure calls significant; None is no test and never is."""
-    tested = sorted(p for p in ps if p is not None)
-    below = [p for rank, p in enumerate(tested, 1) if p <= alpha * rank / len(tested)]
-    return [p is not None and bool(below) and p <= below[-1] for p in ps]
+    mask = iter(rejected(np.array([p for p in ps if p is not None]), alpha).tolist())
+    return [p is not None and next(mask) for p in ps]
 
 
 def _kept(task: str, name: str, rows: Answered, labels: Array, blocks: Blocks, support: int) -> Iterator[_Slice]:
