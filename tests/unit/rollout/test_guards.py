@@ -28,17 +28,27 @@ def requests(
     theirs: Callable[[Random], float] = lambda rng: float(rng.beta(2, 5)),
     slower: float = 1.0,
     share: float = 0.25,
+    environments: int = 1,
+    host: float = 0.0,
 ) -> list[Seen]:
-    """Requests of both versions. Scoring takes 2 ms or so, for the challenger `slower` times that; a share is cold."""
+    """Requests of both versions. Scoring takes 2 ms or so, for the challenger `slower` times that; a share is cold.
+
+    Each version has so many `environments`, and their hosts differ in speed (`host`: standard deviation of its log).
+    """
     found = []
+    hosts = np.exp(rng.normal(0, host, (2, environments)))
     for number in range(LOOKS[-1]):
         mine = bool(rng.random() < share)
         rows = int(rng.choice([1, 1, 1, 20]))
-        took = 2000 * math.exp(rng.normal(0, 0.4)) * (1 + rows / 20) * (slower if mine else 1)
+        where = int(rng.integers(environments))
+        took = 2000 * math.exp(rng.normal(0, 0.4)) * (1 + rows / 20) * (slower if mine else 1) * hosts[int(mine), where]
         cold = bool(rng.random() < (0.1 if mine else 0.01))
         score = (scores if mine else theirs)(rng)
+        took_us = int(took * (30 if cold else 1))
         found.append(
-            Seen(mine, rows, int(took * (30 if cold else 1)), cold, (1 - score, score), f'{{"number": {number}}}')
+            Seen(
+                mine, rows, took_us, cold, (1 - score, score), f'{{"number": {number}}}', environment=f"{mine}-{where}"
+            )
         )
     return found
 
@@ -73,9 +83,11 @@ HARMLESS: dict[str, tuple[dict[str, object], Callable[[Random], float]]] = {
     "requests unlike held-out rows": ({"scores": shifted, "theirs": shifted}, lambda rng: float(rng.beta(2, 5))),
     "a coarse model": ({"scores": coarse, "theirs": coarse}, coarse),
     "half as slow again": ({"slower": 1.5}, lambda rng: float(rng.beta(2, 5))),
+    "hosts of different speed": ({"environments": 5, "host": 0.5}, lambda rng: float(rng.beta(2, 5))),
 }
 HARM: dict[str, tuple[dict[str, object], str]] = {
     "five times as slow": ({"slower": 5.0}, "latency"),
+    "five times as slow in five environments": ({"slower": 5.0, "environments": 5, "host": 0.3}, "latency"),
     "a constant": ({"scores": lambda rng: 0.25}, "outputs"),
     "no probability": ({"scores": lambda rng: 1.5}, "outputs"),
     "scores unlike any": ({"scores": lambda rng: float(rng.beta(12, 1))}, "scores"),
@@ -113,6 +125,23 @@ def test_cold_calls_are_counted_apart() -> None:
     assert found["pairs"] <= sum(one.challenger and not one.cold for one in seen)
     warm = [replace(one, cold=False) for one in seen]
     assert guard("slo", warm).evidence["warm"] > guard("slo", seen).evidence["warm"]
+
+
+@pytest.mark.parametrize(("slow", "harm"), [(2, False), (3, True)])
+def test_less_than_half_of_the_environments_on_slow_hosts_are_no_fault_of_the_version(slow: int, harm: bool) -> None:
+    slowed = {f"True-{number}" for number in range(slow)}
+    seen = [
+        replace(one, score_us=one.score_us * (20 if one.environment in slowed else 1))
+        for one in requests(np.random.default_rng(3), environments=5)
+    ]
+    found = guard("latency", seen)
+    assert (found.evidence["environments"], found.harm) == (5, harm)
+
+
+def test_environments_of_a_few_requests_are_judged_together() -> None:
+    seen = requests(np.random.default_rng(4), slower=5.0, environments=400)
+    found = guard("latency", seen)
+    assert (found.evidence["environments"], found.harm) == (1, True)
 
 
 def test_without_a_limit_nobody_is_measured_against_one() -> None:

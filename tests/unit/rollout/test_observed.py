@@ -26,7 +26,7 @@ def record(minute: float, number: int = 1, **changes: Any) -> dict[str, Any]:
         "record": "prediction", "model": "late", "version": 7, "lambda_version": "3", "id": "r", "ids": f"i{number}",
         "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "first": 0, "rows": 2,
         "inputs": {"hour": [1, 2]}, "outputs": {"prediction": [True, False], "probability": [[0.2, 0.8], [0.9, 0.1]]},
-        "score_us": 500, "cold": False,
+        "score_us": 500, "environment": "e", "cold": False,
     }  # fmt: skip
     return known | changes
 
@@ -52,8 +52,8 @@ def objects() -> Any:
 def test_a_request_is_one_observation(objects: Objects) -> None:
     put(objects, 1, record(1), record(1, first=1), record(1, 2, lambda_version="2", cold=True, inputs=None))
     assert flat(objects, [HOUR]) == [
-        Seen(True, 2, 500, False, (0.2, 0.8), '{"hour": 1}'),
-        Seen(False, 2, 500, True, (0.2, 0.8), None),
+        Seen(True, 2, 500, False, (0.2, 0.8), '{"hour": 1}', environment="e"),
+        Seen(False, 2, 500, True, (0.2, 0.8), None, environment="e"),
     ]
 
 

@@ -62,6 +62,7 @@ def test_only_the_first_request_of_a_process_is_cold(multiclass: Server) -> None
     multiclass.infer(request())
     multiclass.infer(request())
     assert [found["cold"] for found in multiclass.records[-2:]] == [True, False]
+    assert [found["environment"] for found in multiclass.records[-2:]] == [multiclass.records[-2]["id"]] * 2
 
 
 def test_golden_rows_of_a_rollout_are_no_predictions(server: Server) -> None:

@@ -33,6 +33,7 @@ class Seen:
     """A request: how many rows it had, how long scoring took, and the outputs for its first row (a probability per
     class, or the prediction) with that row's inputs as text (None in a shortened record).
 
+    `environment` names the execution environment that answered ("" in records that do not say).
     `row` is that first row; `loss` and `amount` are what came of it, None as long as nobody knows (rollout.results).
     """
 
@@ -45,6 +46,7 @@ class Seen:
     row: Prediction | None = field(default=None, compare=False, repr=False)
     loss: float | None = None
     amount: float | None = None
+    environment: str = ""
 
 
 def observed(objects: Objects, arms: Arms, windows: Sequence[tuple[datetime, datetime]]) -> list[list[Seen]]:
@@ -101,5 +103,6 @@ def seen_in(record: Mapping[str, Any], arms: Arms) -> Seen:
         cold=record["cold"],
         outputs=tuple(float(value) for value in first),
         inputs=None if asked is None else json.dumps(asked, sort_keys=True),
+        environment=record.get("environment", ""),
         row=next(rows_of(record)),
     )

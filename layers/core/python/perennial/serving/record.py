@@ -1,11 +1,13 @@
 """The prediction record: one line of JSON per request on stdout, which becomes an object in S3.
 
     {"record": "prediction", "model", "version", "lambda_version", "id", "ids", "first", "at", "rows",
-     "inputs": {name: [...]}, "outputs": {"prediction": [...], "probability": [[...]...]}, "score_us", "cold"}
+     "inputs": {name: [...]}, "outputs": {"prediction": [...], "probability": [[...]...]},
+     "score_us", "environment", "cold"}
 
 Every list has `rows` elements; element i is the row whose prediction id is `<ids>-<first + i>`. `id` is Lambda's
-request id. A request too large for one log event becomes several lines with the same `ids`, so no row is lost; should a
-single row be too large, its inputs are left out (null) and the line says `"shortened": true`.
+request id, `environment` that of the first request that the same execution environment answered. A request too large
+for one log event becomes several lines with the same `ids`, so no row is lost; should a single row be too large, its
+inputs are left out (null) and the line says `"shortened": true`.
 """
 
 from __future__ import annotations

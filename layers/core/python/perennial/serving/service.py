@@ -42,7 +42,7 @@ class Service:
         self._answers = Answers(bundle.model, bundle.version, signature)
         self._reader = Reader(self.predictor.inputs, [one["name"] for one in signature.metadata_outputs()])
         self._moment = Moment()
-        self._cold = True
+        self._environment = ""
         self._identity = {"model": bundle.model, "version": bundle.version, "lambda_version": lambda_version}
         # golden rows of a rollout are no predictions: their record has another name, which no filter asks for
         self.heads = {
@@ -96,12 +96,19 @@ class Service:
         else:
             outputs = answer = self._answers.answer(scores)
             reply = self._answers.reply(request, answer, ids)
-        cold, self._cold = self._cold, False
         head = f'{self.heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{at}",'
-        tail = f'"score_us":{score_us},"cold":{"true" if cold else "false"}'
+        tail = f'"score_us":{score_us},{self._whereabouts(request_id)}'
         for line in lines(head, tail, request.rows, request.columns, outputs):
             self._write(line)
         return reply
+
+    def _whereabouts(self, request_id: str) -> str:
+        """Members of a record that tell its execution environment, which is named by the first request that it answers:
+        one restored from a snapshot knows nothing else that others do not know too.
+        """
+        cold = not self._environment
+        self._environment = self._environment or request_id
+        return f'"environment":"{self._environment}","cold":{"true" if cold else "false"}'
 
     def _read(self, event: Event) -> Request:
         body: Any = event.get("body")

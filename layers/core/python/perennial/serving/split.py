@@ -97,10 +97,10 @@ class Split(Service):
         reply = self._answers.reply(
             request, answer, identities, dumps({"versions": [self._versions[arm] for arm in arms]})
         )
-        cold, self._cold = self._cold, False
+        whereabouts = self._whereabouts(request_id)
         for part in parts:
             head = f'{self._heads_of[part.arm]["smoke" in event]}"id":"{request_id}","ids":"{part.ids}","at":"{at}",'
-            tail = f'"score_us":{part.score_us},"cold":{"true" if cold else "false"}'
+            tail = f'"score_us":{part.score_us},{whereabouts}'
             inputs = Values({name: [column[row] for row in part.rows] for name, column in columns.items()})
             for line in lines(head, tail, len(part.rows), inputs, answer.take(part.rows)):
                 self._write(line)
