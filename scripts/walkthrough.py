@@ -12,9 +12,8 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import groupby
 from pathlib import Path
@@ -23,7 +22,6 @@ from typing import Any
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from sklearn.metrics import roc_auc_score
 
 from infra.synth import SynthesisFailed, synthesize
@@ -36,6 +34,7 @@ from scripts.cli.predict import answers
 from scripts.cli.rows import tensors
 from scripts.cli.signing import Api
 from scripts.flights import months
+from scripts.steps import Say, Steps
 
 MODEL, DATASET = "flight-delays", "flights"
 TRAINING_MONTHS, SCORED_MONTH = 3, 4
@@ -63,23 +62,24 @@ class Report:
 def main() -> int:
     """Run the demo; 0 when every stage did its job."""
     options = _options()
-    report, started = Report(), time.monotonic()
+    report, steps, started = Report(), Steps(), time.monotonic()
     workdir = local.WORKDIR / "demo"
     try:
         local.stop(workdir)
         shutil.rmtree(workdir, ignore_errors=True)
-        _run(report, workdir, options.port)
-        report.failed = "finish in time"
+        _run(report, steps, workdir, options.port)
+        steps.current = "finish in time"
         checks.in_time(time.monotonic() - started)
-        report.ok, report.failed = True, None
+        report.ok = True
     except (Failure, SynthesisFailed, PerennialError, ClientError, BotoCoreError, Boto3Error) as error:
         report.error = str(error)
-        errors.print(f"[bold red]demo failed[/] to {escape(f'{report.failed}: {error}')}", soft_wrap=True)
+        errors.print(f"[bold red]demo failed[/] to {escape(f'{steps.current}: {error}')}", soft_wrap=True)
     except Exception as error:
         report.error = f"{type(error).__name__}: {error}"
         raise
     finally:
-        report.seconds = round(time.monotonic() - started, 1)
+        report.seconds, report.steps = round(time.monotonic() - started, 1), steps.seconds
+        report.failed = None if report.ok else steps.current
         if options.json:
             options.json.write_text(json.dumps(vars(report), indent=2, sort_keys=True) + "\n")
         if not options.keep:
@@ -96,50 +96,38 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _run(report: Report, workdir: Path, port: int) -> None:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=errors) as progress:
-
-        @contextmanager
-        def step(name: str) -> Iterator[Callable[[str], None]]:
-            task, began, report.failed = progress.add_task(name, total=1), time.monotonic(), name
-            yield lambda detail: progress.update(task, description=f"{name}: {detail}")
-            report.steps[name] = round(time.monotonic() - began, 1)
-            progress.update(task, completed=1)
-            if not progress.console.is_terminal:
-                errors.print(f"{name}: done in {report.steps[name]} s")
-
-        with step("split the flights of 2013 by month"):
-            files = months(local.WORKDIR / "flights")
-        with step("synthesize the CDK app"):
-            assembly = synthesize(env="dev", catalog=local.ROOT / "infra" / "catalog")
-        with step("start the local cloud") as say:
-            state = local.start(assembly, port=port, env="dev", workdir=workdir, say=say)
-            os.environ |= local.exports(state)
-            os.environ.pop("AWS_PROFILE", None)
-        deployment = Deployment("dev")
-        report.endpoint = deployment.parameters["api-url"]
-        with step("drop January, February and March") as say:
-            _drop(deployment, files[:TRAINING_MONTHS], report, say)
-        with step("train, evaluate, register, deploy") as say:
-            _await_model(deployment, report, say)
-        with step("predict April over the API") as say:
-            _predict(files[SCORED_MONTH - 1], report, say)
-        with step("find every prediction in the log") as say:
-            _check_log(deployment, state, report, say)
-        with step("verify the ledger"):
-            _check_ledger(deployment, report)
-        report.where |= {
-            "dropped files": f"s3://{deployment.data.bucket}/raw/{DATASET}/",
-            "dataset versions": f"s3://{deployment.data.bucket}/curated/{DATASET}/",
-            "model": f"s3://{deployment.data.bucket}/models/{MODEL}/",
-            "predictions": f"s3://{deployment.data.bucket}/predictions/{MODEL}/",
-            "ledger": f"s3://{deployment.parameters['ledger-bucket']}/",
-            "logs of this run": str(workdir),
-        }
+def _run(report: Report, step: Steps, workdir: Path, port: int) -> None:
+    with step("split the flights of 2013 by month"):
+        files = months(local.WORKDIR / "flights")
+    with step("synthesize the CDK app"):
+        assembly = synthesize(env="dev", catalog=local.ROOT / "infra" / "catalog")
+    with step("start the local cloud") as say:
+        state = local.start(assembly, port=port, env="dev", workdir=workdir, say=say)
+        os.environ |= local.exports(state)
+        os.environ.pop("AWS_PROFILE", None)
+    deployment = Deployment("dev")
+    report.endpoint = deployment.parameters["api-url"]
+    with step("drop January, February and March") as say:
+        _drop(deployment, files[:TRAINING_MONTHS], report, say)
+    with step("train, evaluate, register, deploy") as say:
+        _await_model(deployment, report, say)
+    with step("predict April over the API") as say:
+        _predict(files[SCORED_MONTH - 1], report, say)
+    with step("find every prediction in the log") as say:
+        _check_log(deployment, state, report, say)
+    with step("verify the ledger"):
+        _check_ledger(deployment, report)
+    report.where |= {
+        "dropped files": f"s3://{deployment.data.bucket}/raw/{DATASET}/",
+        "dataset versions": f"s3://{deployment.data.bucket}/curated/{DATASET}/",
+        "model": f"s3://{deployment.data.bucket}/models/{MODEL}/",
+        "predictions": f"s3://{deployment.data.bucket}/predictions/{MODEL}/",
+        "ledger": f"s3://{deployment.parameters['ledger-bucket']}/",
+        "logs of this run": str(workdir),
+    }
 
 
-def _drop(deployment: Deployment, files: list[Path], report: Report, say: Callable[[str], None]) -> None:
+def _drop(deployment: Deployment, files: list[Path], report: Report, say: Say) -> None:
     """Upload the files as any S3 client does; the events do the rest. Ends when each is a dataset version."""
     s3 = deployment.client("s3")
     for file in files:
@@ -168,7 +156,7 @@ def _data_rows(file: Path) -> int:
         return sum(1 for _ in csv.reader(lines)) - 1
 
 
-def _await_model(deployment: Deployment, report: Report, say: Callable[[str], None]) -> None:
+def _await_model(deployment: Deployment, report: Report, say: Say) -> None:
     """Wait for the one training to end; it must have succeeded and put version 1 into service."""
     deadline = time.monotonic() + 180
     while True:
@@ -205,7 +193,7 @@ def _explanation(deployment: Deployment, execution: dict[str, Any]) -> str:
     return f"{found.get('error')}: {found.get('cause')}"
 
 
-def _predict(file: Path, report: Report, say: Callable[[str], None]) -> None:
+def _predict(file: Path, report: Report, say: Say) -> None:
     """One request per scheduled hour and origin airport, as an airport would ask; AUC once the flights have landed."""
     api = Api(report.endpoint)
     metadata = api.json("GET", f"/v2/models/{MODEL}")
@@ -255,7 +243,7 @@ def _departures(file: Path) -> Iterator[list[dict[str, Any]]]:
         yield list(group)
 
 
-def _check_log(deployment: Deployment, state: dict[str, Any], report: Report, say: Callable[[str], None]) -> None:
+def _check_log(deployment: Deployment, state: dict[str, Any], report: Report, say: Say) -> None:
     """Every scored row must be in the prediction log on S3; the clock is driven past the delivery buffer."""
     endpoint = os.environ["AWS_ENDPOINT_URL"]
     deadline, found = time.monotonic() + 30, 0

@@ -8,8 +8,6 @@ import os
 import shutil
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import UTC, datetime
 from datetime import time as clock_time
 from pathlib import Path
@@ -17,7 +15,6 @@ from pathlib import Path
 from boto3.exceptions import Boto3Error
 from botocore.exceptions import BotoCoreError, ClientError
 from rich.markup import escape
-from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
 from infra.synth import SynthesisFailed, synthesize
 from perennial.errors import PerennialError
@@ -25,10 +22,11 @@ from scripts.cli import local
 from scripts.cli.deployment import Deployment
 from scripts.cli.output import Failure, console, errors
 from scripts.replay.example import EXAMPLES, Example, Year
-from scripts.replay.loop import Replay, Say
+from scripts.replay.loop import Replay
 from scripts.replay.page import page
 from scripts.replay.screen import show
 from scripts.replay.verdict import shortcomings
+from scripts.steps import Steps
 
 # Real seconds that a replay may take.
 LONGEST = 600.0
@@ -71,36 +69,26 @@ def _options() -> argparse.Namespace:
 
 
 def _run(example: Example, workdir: Path, port: int) -> Replay:
-    columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
-    with Progress(*columns, console=errors) as progress:
-
-        @contextmanager
-        def step(name: str) -> Iterator[Say]:
-            task, began = progress.add_task(name, total=1), time.monotonic()
-            yield lambda detail: progress.update(task, description=f"{name}: {detail}")
-            progress.update(task, completed=1, description=name)
-            if not progress.console.is_terminal:
-                errors.print(f"{name}: done in {time.monotonic() - began:.1f} s")
-
-        with step("split the data by month"):
-            year = Year(example, example.files(local.WORKDIR / example.name))
-            begins = datetime.combine(min(year.days), MORNING)
-        with step("synthesize the CDK app"):
-            assembly = synthesize(env="dev", catalog=example.catalog_in(workdir / "catalog"))
-        with step(f"start the local cloud, its clock at {begins:%d %B %Y}") as say:
-            state = local.start(assembly, port=port, env="dev", workdir=workdir, say=say, clock=begins)
-            os.environ |= local.exports(state)
-            os.environ.pop("AWS_PROFILE", None)
-        replay = Replay(Deployment("dev"), example, year, workdir)
-        with step("train and deploy the first model") as say:
-            replay.first_model(say)
-        with step("replay the year") as say:
-            replay.months(say)
-        with step("inject bad challengers") as say:
-            replay.inject(say)
-        with step("compare with never and with always retraining") as say:
-            replay.compare(say)
-        return replay
+    step = Steps()
+    with step("split the data by month"):
+        year = Year(example, example.files(local.WORKDIR / example.name))
+        begins = datetime.combine(min(year.days), MORNING)
+    with step("synthesize the CDK app"):
+        assembly = synthesize(env="dev", catalog=example.catalog_in(workdir / "catalog"))
+    with step(f"start the local cloud, its clock at {begins:%d %B %Y}") as say:
+        state = local.start(assembly, port=port, env="dev", workdir=workdir, say=say, clock=begins)
+        os.environ |= local.exports(state)
+        os.environ.pop("AWS_PROFILE", None)
+    replay = Replay(Deployment("dev"), example, year, workdir)
+    with step("train and deploy the first model") as say:
+        replay.first_model(say)
+    with step("replay the year") as say:
+        replay.months(say)
+    with step("inject bad challengers") as say:
+        replay.inject(say)
+    with step("compare with never and with always retraining") as say:
+        replay.compare(say)
+    return replay
 
 
 def _tell(replay: Replay | None, wrong: list[str], options: argparse.Namespace, workdir: Path, seconds: float) -> None:

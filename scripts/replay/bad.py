@@ -28,7 +28,8 @@ from scripts.cli.output import Failure
 # Dataset versions that a bad challenger is made of: the newest ones.
 RECENT = 3
 SEED = 20131231
-# Of the rows of the stale challenger, so many are recent ones: as many as are held out.
+STALE = "stale window"
+# Contract types that a leaked label is written into.
 NUMBERS = {"integer", "number"}
 
 
@@ -57,7 +58,7 @@ class BadChallengers:
     @property
     def kinds(self) -> dict[str, Callable[[], list[pa.Table]]]:
         """What is wrong with each, and the rows that make it so."""
-        return {"shuffled labels": self._shuffled, "stale window": self._stale, "leaked feature": self._leaked}
+        return {"shuffled labels": self._shuffled, STALE: self._stale, "leaked feature": self._leaked}
 
     def inject(self, kind: str, at: datetime) -> Refused:
         """Train one on its rows, put its workspace where a training would, and let the stages decide."""
@@ -76,7 +77,7 @@ class BadChallengers:
             reason=f"injected: {kind}",
         )
         self._data.put_json(f"{workspace(run)}request.json", request.model_dump(mode="json"))
-        train(request, self._careless, self._data, "0" * 64, lambda line: None)
+        train(request, self._trained_with(kind), self._data, "0" * 64, lambda line: None)
         asked = {"model": self._spec.name, "run": run, "as_of": at.isoformat()}
         self._invoke("evaluate", asked)
         registered = self._invoke("register", asked)
@@ -89,9 +90,10 @@ class BadChallengers:
             {name: metric["value"] for name, metric in evaluation["metrics"].items()},
         )
 
-    @property
-    def _careless(self) -> Catalog:
-        """The catalog without the window that keeps old rows out of a training."""
+    def _trained_with(self, kind: str) -> Catalog:
+        """The catalog; for the stale one without the window that keeps old rows out of a training."""
+        if kind != STALE:
+            return self._catalog
         train_on = self._spec.train.model_copy(update={"window": None})
         spec = self._spec.model_copy(update={"train": train_on})
         return replace(self._catalog, models={**self._catalog.models, spec.name: spec})

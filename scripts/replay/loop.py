@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
@@ -20,8 +19,7 @@ from scripts.replay.events import told
 from scripts.replay.example import Example, Year
 from scripts.replay.timeline import Month, Timeline
 from scripts.replay.traffic import Traffic
-
-Say = Callable[[str], None]
+from scripts.steps import Say
 
 NOON = time(12, tzinfo=UTC)
 # Outcomes are told on Mondays, a month's file comes on the second of the next one.
