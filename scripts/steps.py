@@ -28,7 +28,7 @@ class Steps:
         """One step; it yields a function that shows a detail of it."""
         self.current, began = name, time.monotonic()
         columns = (SpinnerColumn(finished_text="✓"), TextColumn("{task.description}"), TimeElapsedColumn())
-        with Progress(*columns, console=errors) as progress:
+        with Progress(*columns, console=errors, disable=not errors.is_terminal) as progress:
             task = progress.add_task(name, total=1)
             yield lambda detail: progress.update(task, description=f"{name}: {detail}")
             self.seconds[name] = round(time.monotonic() - began, 1)
