@@ -112,10 +112,9 @@ class Replay:
             return
         name = f"outcomes-{day}.csv"
         (self.folder / name).write_text(text, encoding="utf-8")
-        key = f"feedback/{self.spec.name}/{name}"
-        self.deployment.client("s3").upload_file(str(self.folder / name), self.deployment.data.bucket, key)
-        subject, ledger = f"feedback/{self.spec.name}", self.deployment.ledger
+        key, subject, ledger = f"feedback/{self.spec.name}/{name}", f"feedback/{self.spec.name}", self.deployment.ledger
         before = len(list(ledger.read(subject)))
+        self.deployment.client("s3").upload_file(str(self.folder / name), self.deployment.data.bucket, key)
         self.drive.until(lambda: len(list(ledger.read(subject))) > before, f"the outcomes of {name}")
 
     def inject(self, say: Say) -> None:
