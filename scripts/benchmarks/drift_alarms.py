@@ -32,6 +32,8 @@ Change = Callable[[np.random.Generator, Columns], tuple[str, Array]]
 ALPHA = 0.02
 MONTHS = (2, 4, 6, 7, 9, 10, 11, 12)
 SPLITS = 200
+# None of these splits was looked at when ALPHA was fixed.
+SEED = 337
 NUMBERS = ("distance", "sched_dep_time", "sched_arr_time", "air_time", "hour", "minute")
 TEXTS = ("origin", "carrier", "dest")
 
@@ -117,7 +119,7 @@ def measured(
     alarms, found = 0, dict.fromkeys(CHANGES, 0)
     months = [np.flatnonzero(columns["month"] == month) for month in MONTHS]
     for number in range(splits):
-        rng = np.random.default_rng([2013, number])
+        rng = np.random.default_rng([SEED, number])
         rows = months[number % len(months)]
         first, second = (rows[side] for side in split(rng, days[rows]))
         before, after = ({name: values[side] for name, values in columns.items()} for side in (first, second))
