@@ -23,7 +23,8 @@ HOUR = (NOON, NOON + timedelta(hours=1))
 def record(minute: float, number: int = 1, **changes: Any) -> dict[str, Any]:
     at = NOON + timedelta(minutes=minute)
     known = {
-        "record": "prediction", "model": "late", "version": 7, "lambda_version": "3", "id": "r", "ids": f"i{number}",
+        "record": "prediction", "model": "late", "version": 7, "lambda_version": "3",
+        "id": f"r{number}", "ids": f"i{number}",
         "at": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"), "first": 0, "rows": 2,
         "inputs": {"hour": [1, 2]}, "outputs": {"prediction": [True, False], "probability": [[0.2, 0.8], [0.9, 0.1]]},
         "score_us": 500, "environment": "e", "cold": False,
@@ -69,6 +70,23 @@ def test_only_the_window_and_the_two_versions_count_and_each_once(objects: Objec
     put(objects, 59, record(59.9, 6), record(60, 7))
     assert len(flat(objects, [HOUR])) == 3
     assert flat(objects, [(NOON, NOON)]) == []
+
+
+def test_a_request_to_two_models_at_once_is_one(objects: Objects) -> None:
+    put(objects, 1, record(1, 1, id="one", ids="1a"), record(1, 2, id="one", ids="1b"), record(1, 3, id="other"))
+    assert len(flat(objects, [HOUR])) == 2
+
+
+def test_who_asked_for_a_version_by_its_number_takes_no_part(objects: Objects) -> None:
+    put(objects, 1, record(1, 1), record(1, 2, by_number=True))
+    assert len(flat(objects, [HOUR])) == 1
+
+
+def test_requests_come_in_the_order_in_which_they_were_asked(objects: Objects) -> None:
+    """An environment's log is delivered in pieces of its own."""
+    put(objects, 1, *(record(minute, minute, lambda_version="3") for minute in (1, 3, 5)))
+    put(objects, 2, *(record(minute, minute, lambda_version="2") for minute in (2, 4, 6)))
+    assert [seen.challenger for seen in flat(objects, [HOUR])] == [True, False] * 3
 
 
 def test_what_was_delivered_on_the_next_day_is_found(objects: Objects) -> None:

@@ -17,6 +17,7 @@ from perennial.serving.predictor import Scores
 from perennial.serving.record import MAX_LINE_BYTES, Moment, Row, Values, lines
 from perennial.serving.reply import Answers
 from perennial.serving.signature import Signature
+from tests.unit.serving.bundles import MODEL, VERSION
 from tests.unit.serving.requests import NOON, RELAXED, REQUEST_ID, ROW, Server, infer_event, outputs, request
 
 
@@ -56,6 +57,12 @@ def test_a_regression_has_no_probability(regression: Server) -> None:
     regression.infer(request(ROW, ROW))
     assert [list(found["outputs"]) for found in regression.records] == [["prediction"], ["prediction"]]
     assert len(regression.records[1]["outputs"]["prediction"]) == 2
+
+
+def test_a_record_says_when_the_version_was_asked_for_by_its_number(server: Server) -> None:
+    for path in (f"/v2/models/{MODEL}/infer", f"/v2/models/{MODEL}/versions/{VERSION}/infer"):
+        server.send(infer_event(request(), path))
+    assert [found.get("by_number", False) for found in server.records[-2:]] == [False, True]
 
 
 def test_only_the_first_request_of_a_process_is_cold(multiclass: Server) -> None:

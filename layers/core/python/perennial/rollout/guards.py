@@ -15,7 +15,7 @@ from statistics import median
 from typing import Any
 
 from perennial.catalog.rollout import Errors, Latency, Outputs, RolloutSpec, Scores
-from perennial.rollout.bounded_tests import mean_of, over
+from perennial.rollout.bounded_tests import PARTS, mean_of, over
 from perennial.rollout.error_tests import Counts, more_errors
 from perennial.rollout.judge import Guard
 from perennial.rollout.observed import Seen
@@ -64,8 +64,8 @@ def _latency(spec: Latency, seen: Sequence[Seen]) -> Guard:
     """Warm requests of both versions in pairs of about as many rows, in order: is the challenger's slower by more than
     the ratio more often than not? Cold calls are counted apart, since a small share of requests has more of them.
 
-    Each of the challenger's environments is judged by itself, and the faster half of them has to show it: one that came
-    to lie on a slow host is no fault of the version.
+    The half of the pairs that speaks least for it, environment by environment, has to show it: those on slow hosts are
+    no fault of the version as long as others answer half of its requests.
     """
     warm = [one for one in seen if not one.cold]
     environments = _by_environment(spec, pairs(warm))
@@ -81,7 +81,7 @@ def _latency(spec: Latency, seen: Sequence[Seen]) -> Guard:
     reason = (
         f"slower than {spec.ratio:g} times the champion in {slower[1.0]} of {slower.total()} pairs of warm requests"
     )
-    return Guard("latency", _faster_half(environments), spec.alpha, reason, evidence)
+    return Guard("latency", _least_half(environments), spec.alpha, reason, evidence)
 
 
 def _by_environment(spec: Latency, paired: Iterable[tuple[Seen, Seen]]) -> list[Counter[float]]:
@@ -101,12 +101,23 @@ def _by_environment(spec: Latency, paired: Iterable[tuple[Seen, Seen]]) -> list[
     return [*grown, young] if young else grown
 
 
-def _faster_half(environments: Sequence[Counter[float]]) -> float:
-    """Logarithm of an e-value against "at least half of them are not slower": whichever half that is, the mean of the
-    least e-values is at most the mean of its own.
+def _least_half(environments: Sequence[Counter[float]]) -> float:
+    """Logarithm of an e-value against "those that answer half of the requests are not slower": whichever these are,
+    together they have gained at least what the half with the least gain per pair has, once that has gained anything.
     """
-    each = sorted(over(one, 0.5) for one in environments)
-    return mean_of(each[: (len(each) + 1) // 2]) if each else 0.0
+    return mean_of(_gain(environments, part / 0.5) for part in PARTS)
+
+
+def _gain(environments: Sequence[Counter[float]], bet: float) -> float:
+    """Logarithm of what the bet gained from the half of the pairs on which it gained least."""
+    gains = [
+        (sum(count * math.log1p(bet * (x - 0.5)) for x, count in one.items()), one.total()) for one in environments
+    ]
+    left, gained = sum(pairs for _, pairs in gains) / 2, 0.0
+    for gain, count in sorted(gains, key=lambda one: one[0] / one[1]):
+        gained += gain * min(1.0, left / count)
+        left = max(0.0, left - count)
+    return gained
 
 
 _ARMS = (("challenger", True), ("champion", False))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,8 +30,9 @@ _NAMED = re.compile(r"-(\d{4}-\d{2}-\d{2}-\d{2}-\d{2}-\d{2})-[^/]*$")
 
 @dataclass(frozen=True)
 class Seen:
-    """A request: how many rows it had, how long scoring took, and the outputs for its first row (a probability per
-    class, or the prediction) with that row's inputs as text (None in a shortened record).
+    """A request that the alias gave to one of the versions: how many rows it had, how long scoring took, and the
+    outputs for its first row (a probability per class, or the prediction) with that row's inputs as text (None in a
+    shortened record).
 
     `environment` names the execution environment that answered ("" in records that do not say).
     `row` is that first row; `loss` and `amount` are what came of it, None as long as nobody knows (rollout.results).
@@ -51,21 +52,20 @@ class Seen:
 
 def observed(objects: Objects, arms: Arms, windows: Sequence[tuple[datetime, datetime]]) -> list[list[Seen]]:
     """The requests of both versions in each window, at most RECORDS of it. Raises StorageUnavailable."""
-    return [list(_window(objects, arms, since, until)) for since, until in windows]
+    return [_window(objects, arms, since, until) for since, until in windows]
 
 
-def _window(objects: Objects, arms: Arms, since: datetime, until: datetime) -> Iterator[Seen]:
-    found = 0
-    named: set[str] = set()
-    for key in _keys(objects, arms.model, since, until):
-        for record in parse_lines(objects.get(key)):
-            if record["ids"] in named or not _belongs(record, arms, since, until):
-                continue
-            named.add(record["ids"])
-            yield seen_in(record, arms)
-            found += 1
-            if found == RECORDS:
-                return
+def _window(objects: Objects, arms: Arms, since: datetime, until: datetime) -> list[Seen]:
+    """In the order in which requests came: the log has them by environment."""
+    found: dict[str, tuple[str, Seen]] = {}
+    keys = _keys(objects, arms.model, since, until)
+    for record in (record for key in keys for record in parse_lines(objects.get(key))):
+        # a request to two models at once has a record of each
+        if record["id"] not in found and _belongs(record, arms, since, until):
+            found[record["id"]] = (record["at"], seen_in(record, arms))
+            if len(found) == RECORDS:
+                break
+    return [seen for _, seen in sorted(found.values(), key=lambda one: one[0])]
 
 
 def _keys(objects: Objects, model: str, since: datetime, until: datetime) -> list[str]:
@@ -83,8 +83,10 @@ def _named_at(key: str, otherwise: datetime) -> datetime:
 
 
 def _belongs(record: Mapping[str, Any], arms: Arms, since: datetime, until: datetime) -> bool:
-    """A request's first piece, of one of the two versions, within the window."""
-    if record["record"] != "prediction" or record["first"] != 0:
+    """A request's first piece, of one of the two versions, within the window; not one that chose its version itself,
+    which Lambda counts elsewhere.
+    """
+    if record["record"] != "prediction" or record["first"] != 0 or record.get("by_number"):
         return False
     if record["lambda_version"] not in (arms.challenger, arms.champion):
         return False

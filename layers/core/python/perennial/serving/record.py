@@ -2,10 +2,11 @@
 
     {"record": "prediction", "model", "version", "lambda_version", "id", "ids", "first", "at", "rows",
      "inputs": {name: [...]}, "outputs": {"prediction": [...], "probability": [[...]...]},
-     "score_us", "environment", "cold"}
+     "score_us", "environment", "cold"[, "by_number": true]}
 
 Every list has `rows` elements; element i is the row whose prediction id is `<ids>-<first + i>`. `id` is Lambda's
-request id, `environment` that of the first request that the same execution environment answered. A request too large
+request id, `environment` that of the first request that the same execution environment answered; with
+`by_number` the version was asked for by its number, and not drawn by the alias. A request too large
 for one log event becomes several lines with the same `ids`, so no row is lost; should a single row be too large, its
 inputs are left out (null) and the line says `"shortened": true`.
 """

@@ -97,18 +97,20 @@ class Service:
             outputs = answer = self._answers.answer(scores)
             reply = self._answers.reply(request, answer, ids)
         head = f'{self.heads["smoke" in event]}"id":"{request_id}","ids":"{ids}","at":"{at}",'
-        tail = f'"score_us":{score_us},{self._whereabouts(request_id)}'
+        tail = f'"score_us":{score_us},{self._whereabouts(event, request_id)}'
         for line in lines(head, tail, request.rows, request.columns, outputs):
             self._write(line)
         return reply
 
-    def _whereabouts(self, request_id: str) -> str:
-        """Members of a record that tell its execution environment, which is named by the first request that it answers:
-        one restored from a snapshot knows nothing else that others do not know too.
+    def _whereabouts(self, event: Event, request_id: str) -> str:
+        """Members of a record that tell how the request came here: to which execution environment, which is named by
+        the first request that it answers (one restored from a snapshot knows nothing else that others do not know
+        too); and whether the version was asked for by its number.
         """
         cold = not self._environment
         self._environment = self._environment or request_id
-        return f'"environment":"{self._environment}","cold":{"true" if cold else "false"}'
+        by_number = ',"by_number":true' if "/versions/" in event["rawPath"] else ""
+        return f'"environment":"{self._environment}","cold":{"true" if cold else "false"}{by_number}'
 
     def _read(self, event: Event) -> Request:
         body: Any = event.get("body")

@@ -97,7 +97,7 @@ class Split(Service):
         reply = self._answers.reply(
             request, answer, identities, dumps({"versions": [self._versions[arm] for arm in arms]})
         )
-        whereabouts = self._whereabouts(request_id)
+        whereabouts = self._whereabouts(event, request_id)
         for part in parts:
             head = f'{self._heads_of[part.arm]["smoke" in event]}"id":"{request_id}","ids":"{part.ids}","at":"{at}",'
             tail = f'"score_us":{part.score_us},{whereabouts}'
