@@ -23,6 +23,7 @@ from perennial.governance.records import object_key
 from perennial.registry import ModelVersion, Registry
 from perennial.registry.fetch import fetch
 from perennial.registry.promotion import workspace_of
+from perennial.retraining.records import asked_by
 from perennial.stage import InputInvalid
 from perennial.storage import translate
 from perennial.storage.items import Items
@@ -375,6 +376,20 @@ def test_the_author_of_a_promotion_is_who_signed_it_whatever_its_files_claim(pro
         assert promoted.call("list")[1]["approvals"][0]["authors"] == [ANA[0]]
         assert promoted.decide("approve", BOB)[0] == 200
     assert list(promoted.world.ledger.read(f"model/{MODEL}"))[-1].evidence["authors"] == [ANA[0]]
+
+
+def test_who_asked_for_a_training_is_its_author_too(office: Office) -> None:
+    office.register()
+    asked = asked_by(MODEL, *ANA, "the world moved", "request-1", ASKED)
+    evidence = {"flight": "r1", "reason": asked.told, "trigger": asked.cause()}
+    office.world.ledger.append(
+        f"model/{MODEL}", "requested", key="requested/r1", at=ASKED, actor="retrain", evidence=evidence
+    )
+    with office.listening():
+        assert office.ask() is None
+        assert office.call("list")[1]["approvals"][0]["authors"] == [ANA[0]]
+        assert office.decide("approve", ANA)[0] == 403
+        assert office.decide("approve", BOB)[0] == 200
 
 
 def test_an_author_may_withdraw(promoted: Office) -> None:

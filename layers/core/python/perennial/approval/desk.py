@@ -67,6 +67,7 @@ class Desk:
             raise AuthorUnknown(f"model {model} version {version}: its promotion was not asked for over the API")
         if found.state != "unapproved":
             return self._answer(token, True)
+        self._note_who_asked(model, found.run)
         asked = Approval(
             model=model,
             version=version,
@@ -82,8 +83,16 @@ class Desk:
             return self._answer(token, stands.state == "approved")
         if stands.execution != execution:
             raise ApprovalWaits(f"{_name(stands)} waits already, with {stands.execution}: decide about that one")
-        self._tell(asked, [author.arn for author in authors])
+        self._tell(asked, [author.arn for author in self.approvals.authors(model, found.run)])
         return None
+
+    def _note_who_asked(self, model: str, run: str) -> None:
+        """A person who asked for the training caused the version too: the governor wrote down who signed for that."""
+        requested = self.ledger.find(f"model/{model}", f"requested/{run}")
+        trigger = requested.evidence.get("trigger", {}) if requested else {}
+        if trigger.get("reason") == "person":
+            asked = trigger["evidence"]
+            self.approvals.add_author(model, run, Principal(id=asked["principal"], arn=asked["by"]))
 
     def _is_promotion(self, execution: str) -> bool:
         """Whether it is one of the promotion workflow's, whatever the files that it was started for say."""
