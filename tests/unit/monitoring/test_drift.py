@@ -88,18 +88,44 @@ def test_what_is_certain_but_too_small_to_matter_has_not_moved() -> None:
     assert found.p is not None and found.p < 0.05 and found.effect < EFFECT and not found.moved
 
 
-def test_columns_of_time_are_told_and_never_said_to_drift(reference: Profile) -> None:
+def test_columns_of_time_are_told_and_never_said_to_drift() -> None:
     sides = []
-    for seed, first in ((6, "2013-01-01"), (7, "2013-04-01")):
-        days, columns = made_days(np.random.default_rng(seed), first, 40, 100, features=2)
-        columns["month"] = days.astype("datetime64[M]").astype(np.int64) % 12 + 1.0
+    for seed, first, length in ((6, "2013-01-01", 90), (7, "2013-04-01", 28)):
+        days, columns = made_days(np.random.default_rng(seed), first, length, 100, features=2)
+        month = days.astype("datetime64[M]")
+        columns["month"] = month.astype(np.int64) % 12 + 1.0
+        columns["day"] = (days - month.astype("datetime64[D]")).astype(np.int64) + 1.0
+        columns["weekday"] = (days.astype(np.int64) + 3) % 7 + 0.0
         sides.append((days, columns))
     grid = make_grid(sides[0][1])
     found = detect(*(profile(grid, *side) for side in sides), alpha=ALPHA)
-    month = of(found, "month")
-    assert (month.role, month.moved, month.p) == ("calendar", False, None)
-    assert month.effect > 0.5, "it is shown all the same"
+    for name in ("month", "day", "weekday"):
+        assert (of(found, name).role, of(found, name).moved, of(found, name).p) == ("calendar", False, None)
+    assert of(found, "month").effect > 0.5, "it is shown all the same"
     assert not found.alarm
+
+
+@pytest.mark.parametrize(
+    ("lengths", "second"), [((90, 28), "2013-04-01"), ((31, 28), "2013-02-01")], ids=["quarter", "month"]
+)
+def test_a_step_at_a_boundary_of_the_calendar_alarms(lengths: tuple[int, int], second: str) -> None:
+    """Levels close to what the calendar says before and after: quarters 1 and 2, months 1 and 2."""
+    rng = np.random.default_rng(10)
+    sides = []
+    for first, length, step in (("2013-01-01", lengths[0], 0.0), (second, lengths[1], 1.0)):
+        days = np.repeat(np.datetime64(first) + np.arange(length), 300)
+        columns = {
+            "normal": rng.normal(1.2 + 0.6 * step, 0.6, len(days)),
+            "count": rng.poisson(0.9, len(days)) + step,
+            "far": rng.normal(1.0 + 1.2 * step, 0.6, len(days)),
+            "whole": np.where(rng.random(len(days)) < 0.9, 1.0, 2.0) + step,
+        }
+        sides.append((days, columns))
+    grid = make_grid(sides[0][1])
+    found = detect(*(profile(grid, *side) for side in sides), alpha=1 / 365)
+    assert {one.column.name: (one.role, one.moved) for one in found.columns} == dict.fromkeys(
+        ("normal", "count", "far", "whole"), ("plain", True)
+    )
 
 
 def test_too_few_days_and_no_rows_are_states_and_no_verdicts(reference: Profile) -> None:

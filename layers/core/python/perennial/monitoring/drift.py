@@ -102,7 +102,7 @@ def detect(reference: Profile, window: Profile, *, alpha: float) -> Drift:
         raise GridsDiffer("window and reference were counted on different grids")
     if not window.rows.sum() or not reference.rows.sum():
         return Drift("no traffic" if reference.rows.sum() else "no reference", alpha)
-    roles = find_roles(reference.merge(window))
+    roles = find_roles(reference, window)
     plain = [column for column in reference.grid.columns if roles[column.name] == "plain"]
     samples = {column.name: units_of(reference, window, column) for column in plain}
     tested = [(column, sample) for column in plain if (sample := samples[column.name]) is not None]
