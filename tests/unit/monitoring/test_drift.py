@@ -88,6 +88,21 @@ def test_what_is_certain_but_too_small_to_matter_has_not_moved() -> None:
     assert found.p is not None and found.p < 0.05 and found.effect < EFFECT and not found.moved
 
 
+@pytest.mark.parametrize(("allowed", "moved"), [(0.05, True), (0.15, False)])
+def test_what_is_known_to_differ_is_added_to_the_size_that_matters(
+    reference: Profile, allowed: float, *, moved: bool
+) -> None:
+    def change(_: Array, columns: Columns) -> None:
+        columns["f0"] += 0.3
+        columns["f1"] += 0.3
+
+    found = detect(reference, window(reference.grid, change), alpha=ALPHA, allowance={"f1": allowed})
+    assert 0.09 < of(found, "f1").effect < 0.15
+    assert (of(found, "f0").moved, of(found, "f1").moved) == (True, moved)
+    told = {column["name"]: column["threshold"] for column in found.to_json()["columns"]}
+    assert (told["f0"], told["f1"]) == (EFFECT, pytest.approx(EFFECT + allowed))
+
+
 def test_columns_of_time_are_told_and_never_said_to_drift() -> None:
     sides = []
     for seed, first, length in ((6, "2013-01-01", 90), (7, "2013-04-01", 28)):
