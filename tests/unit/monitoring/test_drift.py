@@ -166,6 +166,36 @@ def test_rows_without_days_are_compared_all_the_same(undated: tuple[str, ...]) -
     assert [column.column.name for column in found.columns if column.moved] == ["f1"]
 
 
+@pytest.mark.parametrize("days", [7, 12, 13, 14, 20])
+def test_without_days_of_training_what_cannot_alarm_is_not_said_to_be_compared(days: int) -> None:
+    """Nine columns at 1 / 365: 2^days assignments of days in pairs must tell one column from all the others."""
+    rng = np.random.default_rng(11)
+    _, before = made_days(rng, "2013-01-01", 60, 50, features=9)
+    dates, after = made_days(rng, "2013-03-02", days, 50, features=9)
+    after["f0"] += 5.0
+    grid = make_grid(before)
+    undated = np.full(len(before["f0"]), "NaT", dtype="datetime64[D]")
+    found = detect(profile(grid, undated, before), profile(grid, dates, after), alpha=1 / 365)
+    enough = days >= 14
+    assert (found.state, found.alarm) == (("compared", True) if enough else ("too few days", False))
+    assert all((column.p is not None) == enough for column in found.columns)
+    assert of(found, "f0").moved == enough
+
+
+def test_days_that_are_few_for_one_column_are_enough_where_all_have_moved() -> None:
+    """Seven pairs give p 1 / 64: too much for one column of nine at .05, and enough for all of them."""
+    rng = np.random.default_rng(12)
+    sides = [made_days(rng, first, days, 50, features=9) for first, days in (("2013-01-01", 60), ("2013-03-02", 7))]
+    grid = make_grid(sides[0][1])
+    for name in ("f0", "f1", "f2", "f4", "f5", "f6", "f8"):
+        sides[1][1][name] += 5.0
+    for name in ("f3", "f7"):
+        sides[1][1][name][:] = "h"
+    undated = np.full(len(sides[0][0]), "NaT", dtype="datetime64[D]")
+    found = detect(profile(grid, undated, sides[0][1]), profile(grid, *sides[1]), alpha=0.05)
+    assert (found.state, sum(column.moved for column in found.columns)) == ("compared", 9)
+
+
 def test_the_same_profiles_give_the_same_answer_and_json_takes_it(reference: Profile) -> None:
     there = window(reference.grid)
     one, two = (detect(reference, there, alpha=ALPHA).to_json() for _ in range(2))

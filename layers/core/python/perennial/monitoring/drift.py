@@ -30,6 +30,9 @@ State = Literal["compared", "too few days", "no traffic", "no reference"]
 
 # Less than a fiftieth of the rows elsewhere is nobody's business, however certain.
 EFFECT = 0.02
+# A column is judged when it could be found alone among all: by a p of so large a part of what that takes, since p is
+# estimated from draws.
+_REACH = 0.5
 
 
 @dataclass(frozen=True)
@@ -39,7 +42,7 @@ class Moved:
     `effect` is the share of rows that lie elsewhere: of a number the greatest difference of a share at or below a value
     (Kolmogorov's distance, missing rows beside it), of a text or boolean half the sum of all differences (total
     variation); to have moved it must reach `threshold`. `p` is None where nothing was tested: `role` is not plain, or
-    there were too few days.
+    there were too few days, also for any difference to be shown.
     """
 
     column: GridColumn
@@ -100,7 +103,8 @@ def detect(reference: Profile, window: Profile, *, alpha: float, allowance: Mapp
 
     `allowance` is what is known to differ of columns by name, as shares of rows: their effect must reach that much more
     than EFFECT. A column needs MIN_DAYS days with rows on both sides, or no days at all on one, whose rows are then
-    taken as independent (see permutation). Raises GridsDiffer.
+    taken as independent (see permutation); and days enough that the greatest difference there can be would be found.
+    Raises GridsDiffer.
     """
     if reference.grid.sha256 != window.grid.sha256:
         raise GridsDiffer("window and reference were counted on different grids")
@@ -111,8 +115,11 @@ def detect(reference: Profile, window: Profile, *, alpha: float, allowance: Mapp
     samples = {column.name: units_of(reference, window, column) for column in plain}
     tested = [(column, sample) for column in plain if (sample := samples[column.name]) is not None]
     p = p_values([sample.of(coordinates(column, sample.counts)) for column, sample in tested], alpha)
-    verdicts = zip(p.tolist(), rejected(p, alpha).tolist(), strict=True)
-    chosen = {column.name: verdict for (column, _), verdict in zip(tested, verdicts, strict=True)}
+    chosen = {
+        column.name: (value, significant)
+        for (column, sample), value, significant in zip(tested, p.tolist(), rejected(p, alpha).tolist(), strict=True)
+        if significant or sample.how.least_p <= _REACH * alpha / len(tested)
+    }
     allowed = allowance or {}
     found = [
         _judged(
@@ -126,8 +133,9 @@ def detect(reference: Profile, window: Profile, *, alpha: float, allowance: Mapp
         for column in reference.grid.columns
     ]
     ordered = sorted(found, key=lambda one: (not one.moved, one.role != "plain", -one.effect, one.column.name))
-    days = tuple(max((sample.how.sizes[side] for _, sample in tested), default=0) for side in (0, 1))
-    return Drift("compared" if tested or not plain else "too few days", alpha, ordered, (days[0], days[1]))
+    judged = [sample for column, sample in tested if column.name in chosen]
+    days = tuple(max((sample.how.sizes[side] for sample in judged), default=0) for side in (0, 1))
+    return Drift("compared" if judged or not plain else "too few days", alpha, ordered, (days[0], days[1]))
 
 
 def distance(column: GridColumn, before: Array, now: Array) -> float:
