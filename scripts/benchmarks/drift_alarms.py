@@ -1,7 +1,8 @@
 """How often the detector is wrong on real flights, in one configuration: false alarms and power, each at ALPHA.
 
 A month's flights are split in two, at random or by whole days. Nothing has moved then: an alarm on any column is false.
-For power one column of the second part is changed. Months are those on which nothing of the detector was tried.
+For power one column of the second part is changed. The splits are fresh: nothing of the detector was chosen by them.
+The months are not: ALPHA was lowered after other splits of them.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -145,6 +146,26 @@ def test_the_next_champion_starts_anew_and_is_judged_by_its_own_rows(ready: Worl
     assert {one["version"] for one in found["performance"]["by_day"]} == {1, 2}
     assert found["performance"]["rows"] == 10 * ROWS
     assert [one["version"] for one in found["value"]["versions"]] == [1, 2]
+
+
+@pytest.mark.parametrize(("refitted", "alarm"), [(None, True), (0.02, True), (0.1, False)])
+def test_a_version_fitted_again_may_score_as_far_off_as_evaluation_measured(
+    world: World, refitted: float | None, *, alarm: bool
+) -> None:
+    watched.deploy(world)
+    serve(world, refitted=refitted)
+    for number in range(24):
+        rows = draw(number)
+        # 6 % of the rows elsewhere
+        predict(
+            world, number, replace(rows, score=np.where(rows.score > np.quantile(rows.score, 0.94), 0.02, rows.score))
+        )
+    drift = report(world, look(24.3))["drift"]
+    score = next(one for one in drift["columns"] if one["name"] == "__score__")
+    assert 0.04 < score["effect"] < 0.1 and score["p"] is not None
+    assert score["threshold"] == pytest.approx(0.02 + (refitted or 0.0))
+    assert (score["moved"], drift["alarm"]) == (alarm, alarm)
+    assert next(one for one in drift["columns"] if one["name"] == "distance")["threshold"] == 0.02
 
 
 # ---- states

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -121,13 +122,21 @@ def serve(
     referenced: bool = True,
     held_out: Reference | None = None,
     profiled: Profile | None = None,
+    refitted: float | None = None,
 ) -> int:
-    """A run becomes the champion; with `referenced`, it has a profile of the rows of its training."""
+    """A run becomes the champion; with `referenced`, it has a profile of the rows of its training. With `refitted` it
+    was fitted again, and its scores were found to differ by so much.
+    """
     leave(world.data, run, task=task)
     if held_out is None or profiled is None:
         held_out, profiled = trained()
     evaluation = world.data.get_json(f"staging/{run}/evaluation.json")
-    world.data.put(f"staging/{run}/evaluation.json", json.dumps(evaluation | {"held_out": held_out.to_json()}).encode())
+    evaluation |= {"held_out": held_out.to_json()}
+    if refitted is not None:
+        digest = hashlib.sha256(world.data.get(f"staging/{run}/model.onnx")).hexdigest()
+        evaluation["deployed"] = {"refitted": True, "sha256": digest, "trained_until": None}
+        evaluation["refit"] = {"checks": [{"name": "scores", "value": refitted}, {"name": "auc", "value": 0.7}]}
+    world.data.put(f"staging/{run}/evaluation.json", json.dumps(evaluation).encode())
     if referenced:
         world.data.put(f"staging/{run}/{REFERENCE}", profiled.to_bytes())
     version = int(register({"model": MODEL, "run": run, "as_of": at(when).isoformat()}, None)["version"])

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import pytest
 
 from perennial.monitoring.columns import find_roles
 from perennial.monitoring.grid import make_grid
-from perennial.monitoring.profile import profile
+from perennial.monitoring.profile import empty, profile
 from tests.unit.monitoring.flights import flights_of_month
 from tests.unit.monitoring.made import made_days
 
@@ -16,7 +17,8 @@ Array = np.ndarray[Any, Any]
 
 
 def roles_of(days: Array, columns: dict[str, Array], temporal: frozenset[str] = frozenset()) -> dict[str, str]:
-    return dict(find_roles(profile(make_grid(columns, temporal=temporal), days, columns)))
+    found = profile(make_grid(columns, temporal=temporal), days, columns)
+    return dict(find_roles(found, empty(found.grid)))
 
 
 def test_columns_of_time_are_told_from_those_of_the_world() -> None:
@@ -59,3 +61,43 @@ def test_nothing_is_said_to_go_with_time_on_few_days_or_none() -> None:
     assert roles_of(days, columns)["day"] == "plain"
     undated = np.full(len(days), "NaT", dtype="datetime64[D]")
     assert roles_of(undated, columns)["day"] == "plain"
+
+
+@pytest.mark.parametrize("hours", [-8, -5, 0, 9])
+def test_a_calendar_of_another_time_zone_is_recognised(hours: int) -> None:
+    rng = np.random.default_rng(4)
+    local = np.datetime64("2013-01-01T06", "h") + rng.integers(0, 18, (90, 200)) + np.arange(90)[:, None] * 24
+    instants = local.ravel()
+    days, month = instants.astype("datetime64[D]"), instants.astype("datetime64[M]")
+    columns = {
+        "month": month.astype(np.int64) % 12 + 1.0,
+        "day": (days - month.astype("datetime64[D]")).astype(np.int64) + 1.0,
+        "weekday": (days.astype(np.int64) + 3) % 7 + 1.0,
+        "hour": (instants - days).astype(np.float64),
+    }
+    told = roles_of((instants - hours).astype("datetime64[D]"), columns)
+    assert told == {"month": "calendar", "day": "calendar", "weekday": "calendar", "hour": "plain"}
+
+
+def test_the_reference_alone_says_what_follows_the_calendar_by_three_values_of_it() -> None:
+    days = np.repeat(np.datetime64("2013-01-01") + np.arange(120), 50)
+    month, weekday = days.astype("datetime64[M]").astype(np.int64) % 12 + 1.0, (days.astype(np.int64) + 3) % 7 + 1.0
+    columns = {
+        "month": month, "weekday": weekday, "quarter": (month + 2) // 3, "year": 2013.0 + (month == 4),
+        "near": weekday + np.random.default_rng(5).normal(0, 0.3, len(days)), "late": np.where(month < 4, 1.0, weekday),
+    }  # fmt: skip
+    grid = make_grid(columns)
+
+    def roles(first: str) -> dict[str, str]:
+        before = days < np.datetime64(first)
+        sides = (
+            profile(grid, days[side], {name: values[side] for name, values in columns.items()})
+            for side in (before, ~before)
+        )
+        return dict(find_roles(*sides))
+
+    assert roles("2013-04-01") == {
+        "month": "calendar", "weekday": "calendar", "quarter": "plain", "year": "calendar", "near": "plain",
+        "late": "plain",
+    }  # fmt: skip
+    assert roles("2013-03-01")["month"] == "plain", "1, then 2: a step would look the same"

@@ -88,18 +88,59 @@ def test_what_is_certain_but_too_small_to_matter_has_not_moved() -> None:
     assert found.p is not None and found.p < 0.05 and found.effect < EFFECT and not found.moved
 
 
-def test_columns_of_time_are_told_and_never_said_to_drift(reference: Profile) -> None:
+@pytest.mark.parametrize(("allowed", "moved"), [(0.05, True), (0.15, False)])
+def test_what_is_known_to_differ_is_added_to_the_size_that_matters(
+    reference: Profile, allowed: float, *, moved: bool
+) -> None:
+    def change(_: Array, columns: Columns) -> None:
+        columns["f0"] += 0.3
+        columns["f1"] += 0.3
+
+    found = detect(reference, window(reference.grid, change), alpha=ALPHA, allowance={"f1": allowed})
+    assert 0.09 < of(found, "f1").effect < 0.15
+    assert (of(found, "f0").moved, of(found, "f1").moved) == (True, moved)
+    told = {column["name"]: column["threshold"] for column in found.to_json()["columns"]}
+    assert (told["f0"], told["f1"]) == (EFFECT, pytest.approx(EFFECT + allowed))
+
+
+def test_columns_of_time_are_told_and_never_said_to_drift() -> None:
     sides = []
-    for seed, first in ((6, "2013-01-01"), (7, "2013-04-01")):
-        days, columns = made_days(np.random.default_rng(seed), first, 40, 100, features=2)
-        columns["month"] = days.astype("datetime64[M]").astype(np.int64) % 12 + 1.0
+    for seed, first, length in ((6, "2013-01-01", 90), (7, "2013-04-01", 28)):
+        days, columns = made_days(np.random.default_rng(seed), first, length, 100, features=2)
+        month = days.astype("datetime64[M]")
+        columns["month"] = month.astype(np.int64) % 12 + 1.0
+        columns["day"] = (days - month.astype("datetime64[D]")).astype(np.int64) + 1.0
+        columns["weekday"] = (days.astype(np.int64) + 3) % 7 + 0.0
         sides.append((days, columns))
     grid = make_grid(sides[0][1])
     found = detect(*(profile(grid, *side) for side in sides), alpha=ALPHA)
-    month = of(found, "month")
-    assert (month.role, month.moved, month.p) == ("calendar", False, None)
-    assert month.effect > 0.5, "it is shown all the same"
+    for name in ("month", "day", "weekday"):
+        assert (of(found, name).role, of(found, name).moved, of(found, name).p) == ("calendar", False, None)
+    assert of(found, "month").effect > 0.5, "it is shown all the same"
     assert not found.alarm
+
+
+@pytest.mark.parametrize(
+    ("lengths", "second"), [((90, 28), "2013-04-01"), ((31, 28), "2013-02-01")], ids=["quarter", "month"]
+)
+def test_a_step_at_a_boundary_of_the_calendar_alarms(lengths: tuple[int, int], second: str) -> None:
+    """Levels close to what the calendar says before and after: quarters 1 and 2, months 1 and 2."""
+    rng = np.random.default_rng(10)
+    sides = []
+    for first, length, step in (("2013-01-01", lengths[0], 0.0), (second, lengths[1], 1.0)):
+        days = np.repeat(np.datetime64(first) + np.arange(length), 300)
+        columns = {
+            "normal": rng.normal(1.2 + 0.6 * step, 0.6, len(days)),
+            "count": rng.poisson(0.9, len(days)) + step,
+            "far": rng.normal(1.0 + 1.2 * step, 0.6, len(days)),
+            "whole": np.where(rng.random(len(days)) < 0.9, 1.0, 2.0) + step,
+        }
+        sides.append((days, columns))
+    grid = make_grid(sides[0][1])
+    found = detect(*(profile(grid, *side) for side in sides), alpha=1 / 365)
+    assert {one.column.name: (one.role, one.moved) for one in found.columns} == dict.fromkeys(
+        ("normal", "count", "far", "whole"), ("plain", True)
+    )
 
 
 def test_too_few_days_and_no_rows_are_states_and_no_verdicts(reference: Profile) -> None:
@@ -123,6 +164,36 @@ def test_rows_without_days_are_compared_all_the_same(undated: tuple[str, ...]) -
     found = detect(*(profile(grid, *made[name]) for name in ("reference", "window")), alpha=ALPHA)
     assert found.state == "compared"
     assert [column.column.name for column in found.columns if column.moved] == ["f1"]
+
+
+@pytest.mark.parametrize("days", [7, 12, 13, 14, 20])
+def test_without_days_of_training_what_cannot_alarm_is_not_said_to_be_compared(days: int) -> None:
+    """Nine columns at 1 / 365: 2^days assignments of days in pairs must tell one column from all the others."""
+    rng = np.random.default_rng(11)
+    _, before = made_days(rng, "2013-01-01", 60, 50, features=9)
+    dates, after = made_days(rng, "2013-03-02", days, 50, features=9)
+    after["f0"] += 5.0
+    grid = make_grid(before)
+    undated = np.full(len(before["f0"]), "NaT", dtype="datetime64[D]")
+    found = detect(profile(grid, undated, before), profile(grid, dates, after), alpha=1 / 365)
+    enough = days >= 14
+    assert (found.state, found.alarm) == (("compared", True) if enough else ("too few days", False))
+    assert all((column.p is not None) == enough for column in found.columns)
+    assert of(found, "f0").moved == enough
+
+
+def test_days_that_are_few_for_one_column_are_enough_where_all_have_moved() -> None:
+    """Seven pairs give p 1 / 64: too much for one column of nine at .05, and enough for all of them."""
+    rng = np.random.default_rng(12)
+    sides = [made_days(rng, first, days, 50, features=9) for first, days in (("2013-01-01", 60), ("2013-03-02", 7))]
+    grid = make_grid(sides[0][1])
+    for name in ("f0", "f1", "f2", "f4", "f5", "f6", "f8"):
+        sides[1][1][name] += 5.0
+    for name in ("f3", "f7"):
+        sides[1][1][name][:] = "h"
+    undated = np.full(len(sides[0][0]), "NaT", dtype="datetime64[D]")
+    found = detect(profile(grid, undated, sides[0][1]), profile(grid, *sides[1]), alpha=0.05)
+    assert (found.state, sum(column.moved for column in found.columns)) == ("compared", 9)
 
 
 def test_the_same_profiles_give_the_same_answer_and_json_takes_it(reference: Profile) -> None:

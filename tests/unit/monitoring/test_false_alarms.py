@@ -70,6 +70,19 @@ def test_without_days_rows_are_exchanged_and_alarm_no_more_than_alpha_says() -> 
     assert alarms <= most(60, 0.1)
 
 
+@pytest.mark.parametrize("days", [8, 14, 28])
+def test_days_against_a_reference_without_any_alarm_no_more_than_alpha_says(days: int) -> None:
+    alarms = 0
+    for seed in range(40):
+        rng = np.random.default_rng([31, seed])
+        before = made_days(rng, "2013-01-01", 60, 100, features=8)
+        after = made_days(rng, "2013-03-02", days, 100, features=8)
+        grid = make_grid(before[1])
+        undated = np.full(len(before[0]), "NaT", dtype="datetime64[D]")
+        alarms += detect(profile(grid, undated, before[1]), profile(grid, *after), alpha=0.1).alarm
+    assert alarms <= most(40, 0.1)
+
+
 def test_daily_looks_at_overlapping_windows_keep_to_an_alarm_a_year() -> None:
     """A small sample of what follows: 150 looks at 8 features."""
     reference, rest = quiet_days(24, 150 + WINDOW - 1, 8)

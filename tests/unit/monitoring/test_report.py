@@ -158,6 +158,17 @@ def test_a_state_is_said_in_place_of_an_alarm(state: str) -> None:
     assert f"State: {state}." in text
 
 
+def test_columns_that_had_too_few_days_are_named_and_not_said_to_look_like_training() -> None:
+    told = full() | {"alarms": []}
+    said = "nputs and scores look like those of training"
+    assert f"I{said}; " in " ".join(Page(render(told)).texts)
+    columns = [one | {"p": None} if one["name"] in {"hour", "__score__"} else one for one in told["drift"]["columns"]]
+    text = " ".join(Page(render(told | {"drift": told["drift"] | {"columns": columns}})).texts)
+    assert f"Not judged: too few days: the score and hour; other i{said}; " in text
+    assert " Not judged: too few days: the score and hour." in text
+    assert f"I{said}" not in text and "month" not in text.partition("Not judged")[2].partition(";")[0]
+
+
 def test_the_same_report_is_the_same_page(page: str) -> None:
     assert render(json.loads(json.dumps(full()))) == page
 

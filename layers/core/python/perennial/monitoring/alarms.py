@@ -43,7 +43,7 @@ def _drift(told: Mapping[str, Any], spec: ModelSpec) -> dict[str, Any] | None:
         "reason": "drift",
         "key": None,
         "version": drift["version"],
-        "what": f"{_listed(names)} {'has' if len(names) == 1 else 'have'} moved from what version "
+        "what": f"{words.listed(names, _NAMED)} {'has' if len(names) == 1 else 'have'} moved from what version "
         f"{drift['version']} was trained on",
         "how_much": "; ".join(f"{words.column(column['name'])}: {column['words']}" for column in moved[:_NAMED]),
         "since": known[0] if known else None,
@@ -88,11 +88,6 @@ def _next(asked: bool, reason: str, spec: ModelSpec) -> str:
         bounds.append(f"fewer than {when.monthly} trainings in 30 days")
     needs = f" (it wants {' and '.join(bounds)})" if bounds else ""
     return f"the governor is asked for a training and decides{needs}; a challenger serves only if it passes its gates"
-
-
-def _listed(names: list[str]) -> str:
-    shown = names if len(names) <= _NAMED else [*names[:_NAMED], f"{len(names) - _NAMED} more"]
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def summary(alarm: Mapping[str, Any]) -> str:

@@ -15,32 +15,37 @@ Role = Literal["plain", "calendar", "identifier", "monotone", "constant"]
 
 # Fewer days than this cannot show that a column goes with time.
 MIN_DAYS = 7
-# A calendar column has the calendar's value on nearly all days, give or take what a time zone moves over midnight.
-_MATCHING, _OFF, _SPREAD = 0.85, 0.5, 1.0
+# A calendar column has the calendar's value on nearly all days, by so little off, and takes so many different values:
+# with fewer, a level that changed once or twice may look like one. (Of years one will do: nothing else is 2013.)
+_MATCHING, _OFF, _VALUES = 0.85, 0.1, 3
+# Up to so many of a day's rows may have the value of the day before, or of the day after: a time zone moves midnight.
+_NEIGHBOUR = 0.5
 # A monotone column's days follow one another (rank correlation), and a day spans little of the whole.
 _ORDERED, _DAY_SPAN = 0.98, 0.1
 
 
-def find_roles(profile: Profile) -> dict[str, Role]:
-    """The role of each column. Better over more days: give reference and window together."""
-    return {column.name: _role(column, profile.columns[column.name], profile.days) for column in profile.grid.columns}
+def find_roles(reference: Profile, window: Profile) -> dict[str, Role]:
+    """The role of each column of two profiles of one grid.
+
+    Whether a column follows the calendar is for the reference alone to say: a level that moves in the window must not
+    make it one. Constant and monotone are columns that are so over both. Raises GridsDiffer.
+    """
+    both = reference.merge(window)
+    return {column.name: _role(column, reference, both) for column in reference.grid.columns}
 
 
-def _role(column: GridColumn, one: ColumnProfile, days: Array) -> Role:
+def _role(column: GridColumn, reference: Profile, both: Profile) -> Role:
     if column.temporal:
         return "calendar"
     if column.identifier:
         return "identifier"
-    if _constant(one):
+    if _constant(both.columns[column.name]):
         return "constant"
     if column.kind != "number":
         return "plain"
-    means, spreads, dated = _by_day(column, one, days)
-    if len(dated) < MIN_DAYS:
-        return "plain"
-    if any(_follows(means, spreads, function(dated)) for function in _CALENDAR):
+    if _calendar(*_by_day(column, reference.columns[column.name], reference.days)):
         return "calendar"
-    return "monotone" if _monotone(means, spreads) else "plain"
+    return "monotone" if _monotone(*_by_day(column, both.columns[column.name], both.days)) else "plain"
 
 
 def _constant(one: ColumnProfile) -> bool:
@@ -97,20 +102,44 @@ def _week(days: Array) -> Array:
 
 # Weekdays from Monday or Sunday, counted from 0 or 1.
 _WEEKDAYS = [_weekday(first) for first in (0, 1, 10, 11)]
-_CALENDAR: list[Callable[[Array], Array]] = [_year, _month, _day_of_month, _day_of_year, _week, _quarter, *_WEEKDAYS]
+_CALENDAR: list[Callable[[Array], Array]] = [_month, _day_of_month, _day_of_year, _week, _quarter, *_WEEKDAYS]
 
 
-def _follows(means: Array, spreads: Array, expected: Array) -> bool:
-    """Whether days have the calendar's value, and that value changes, so that the match is none by chance."""
-    if len(np.unique(expected)) < 2:
+def _calendar(means: Array, spreads: Array, days: Array) -> bool:
+    """Whether days [d] with these means and standard deviations have the values of a calendar."""
+    if len(days) < MIN_DAYS:
         return False
-    matching = (np.abs(means - expected) <= _OFF) & (spreads <= _SPREAD)
-    changes = len(np.unique(expected[matching])) >= 2
-    return bool(changes and matching.mean() >= _MATCHING)
+    followed = any(_follows(means, spreads, days, function, _VALUES) for function in _CALENDAR)
+    return followed or _follows(means, spreads, days, _year, 1)
 
 
-def _monotone(means: Array, spreads: Array) -> bool:
+def _follows(means: Array, spreads: Array, days: Array, function: Callable[[Array], Array], values: int) -> bool:
+    """Whether nearly all days have the function's value, and so many different `values` of it."""
+    own = function(days)
+    for other in (function(days - 1), function(days + 1)):
+        matching = _mixed(means, spreads, own, other)
+        if matching.mean() >= _MATCHING and len(np.unique(own[matching])) >= values:
+            return True
+    return False
+
+
+def _mixed(means: Array, spreads: Array, own: Array, other: Array) -> Array:
+    """Mask [d] of the days whose rows are `own` [d], but for a minority that are `other` [d]: nothing lies between.
+
+    If a share s of the rows is `other`, the mean lies s of the way there, and the mean square about `own` is s times
+    the square of the way: with anything else among the rows the two do not go together.
+    """
+    way = (other - own).astype(np.float64)
+    shares = np.clip((means - own) / np.where(way == 0, np.inf, way), 0, _NEIGHBOUR)
+    square = spreads**2 + (means - own) ** 2
+    mask: Array = np.abs(square - shares * way**2) <= _OFF**2
+    return mask
+
+
+def _monotone(means: Array, spreads: Array, days: Array) -> bool:
     """Whether days follow one another all along, in either half as over the whole: a step is no such thing."""
+    if len(days) < MIN_DAYS:
+        return False
     extent = float(means.max() - means.min())
     if extent <= 0 or float(np.median(spreads)) > _DAY_SPAN * extent:
         return False

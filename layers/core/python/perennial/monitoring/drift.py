@@ -9,6 +9,7 @@ model-year, however windows overlap: expectations add up.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -29,6 +30,9 @@ State = Literal["compared", "too few days", "no traffic", "no reference"]
 
 # Less than a fiftieth of the rows elsewhere is nobody's business, however certain.
 EFFECT = 0.02
+# A column is judged when it could be found alone among all: by a p of so large a part of what that takes, since p is
+# estimated from draws.
+_REACH = 0.5
 
 
 @dataclass(frozen=True)
@@ -37,12 +41,14 @@ class Moved:
 
     `effect` is the share of rows that lie elsewhere: of a number the greatest difference of a share at or below a value
     (Kolmogorov's distance, missing rows beside it), of a text or boolean half the sum of all differences (total
-    variation). `p` is None where nothing was tested: `role` is not plain, or there were too few days.
+    variation); to have moved it must reach `threshold`. `p` is None where nothing was tested: `role` is not plain, or
+    there were too few days, also for any difference to be shown.
     """
 
     column: GridColumn
     role: Role
     effect: float
+    threshold: float
     p: float | None
     moved: bool
     since: str | None
@@ -59,7 +65,7 @@ class Moved:
             "kind": self.column.kind,
             "effect": round(self.effect, 6),
             "p": self.p,
-            "threshold": EFFECT,
+            "threshold": round(self.threshold, 6),
             "moved": self.moved,
             "since": self.since,
             "words": self.words,
@@ -92,30 +98,44 @@ class Drift:
         }
 
 
-def detect(reference: Profile, window: Profile, *, alpha: float) -> Drift:
+def detect(reference: Profile, window: Profile, *, alpha: float, allowance: Mapping[str, float] | None = None) -> Drift:
     """Compare two profiles of one grid; the same profiles give the same answer.
 
-    A column needs MIN_DAYS days with rows on both sides, or no days at all on one, whose rows are then taken as
-    independent (see permutation). Raises GridsDiffer.
+    `allowance` is what is known to differ of columns by name, as shares of rows: their effect must reach that much more
+    than EFFECT. A column needs MIN_DAYS days with rows on both sides, or no days at all on one, whose rows are then
+    taken as independent (see permutation); and days enough that the greatest difference there can be would be found.
+    Raises GridsDiffer.
     """
     if reference.grid.sha256 != window.grid.sha256:
         raise GridsDiffer("window and reference were counted on different grids")
     if not window.rows.sum() or not reference.rows.sum():
         return Drift("no traffic" if reference.rows.sum() else "no reference", alpha)
-    roles = find_roles(reference.merge(window))
+    roles = find_roles(reference, window)
     plain = [column for column in reference.grid.columns if roles[column.name] == "plain"]
     samples = {column.name: units_of(reference, window, column) for column in plain}
     tested = [(column, sample) for column in plain if (sample := samples[column.name]) is not None]
     p = p_values([sample.of(coordinates(column, sample.counts)) for column, sample in tested], alpha)
-    verdicts = zip(p.tolist(), rejected(p, alpha).tolist(), strict=True)
-    chosen = {column.name: verdict for (column, _), verdict in zip(tested, verdicts, strict=True)}
+    chosen = {
+        column.name: (value, significant)
+        for (column, sample), value, significant in zip(tested, p.tolist(), rejected(p, alpha).tolist(), strict=True)
+        if significant or sample.how.least_p <= _REACH * alpha / len(tested)
+    }
+    allowed = allowance or {}
     found = [
-        _judged(reference, window, column, roles[column.name], *chosen.get(column.name, (None, False)))
+        _judged(
+            reference,
+            window,
+            column,
+            roles[column.name],
+            EFFECT + allowed.get(column.name, 0.0),
+            *chosen.get(column.name, (None, False)),
+        )
         for column in reference.grid.columns
     ]
     ordered = sorted(found, key=lambda one: (not one.moved, one.role != "plain", -one.effect, one.column.name))
-    days = tuple(max((sample.how.sizes[side] for _, sample in tested), default=0) for side in (0, 1))
-    return Drift("compared" if tested or not plain else "too few days", alpha, ordered, (days[0], days[1]))
+    judged = [sample for column, sample in tested if column.name in chosen]
+    days = tuple(max((sample.how.sizes[side] for sample in judged), default=0) for side in (0, 1))
+    return Drift("compared" if judged or not plain else "too few days", alpha, ordered, (days[0], days[1]))
 
 
 def distance(column: GridColumn, before: Array, now: Array) -> float:
@@ -126,13 +146,19 @@ def distance(column: GridColumn, before: Array, now: Array) -> float:
 
 
 def _judged(
-    reference: Profile, window: Profile, column: GridColumn, role: Role, p: float | None, significant: bool
+    reference: Profile,
+    window: Profile,
+    column: GridColumn,
+    role: Role,
+    threshold: float,
+    p: float | None,
+    significant: bool,
 ) -> Moved:
     before, now = (shares(side, column.name) for side in (reference, window))
     effect = distance(column, before, now)
-    moved = significant and effect >= EFFECT
+    moved = significant and effect >= threshold
     first = since(reference, window, column) if moved else None
-    return Moved(column, role, effect, p, moved, first, words(reference, window, column), before, now)
+    return Moved(column, role, effect, threshold, p, moved, first, words(reference, window, column), before, now)
 
 
 def _rounded(found: Array) -> list[float]:

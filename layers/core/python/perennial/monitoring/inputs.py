@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from perennial.evaluation.blocks import Array
@@ -14,11 +15,19 @@ from perennial.monitoring.scores import score_columns
 
 
 def compare(
-    reference: Profile, chosen: Chosen, task: str, classes: Classes, alpha: float
+    reference: Profile,
+    chosen: Chosen,
+    task: str,
+    classes: Classes,
+    alpha: float,
+    allowance: Mapping[str, float] | None = None,
 ) -> tuple[dict[str, Any], list[dict[str, Any]]]:
-    """Parts `drift` and `quality.findings` of the rows, by the grid of the reference; numbers bring their edges."""
+    """Parts `drift` and `quality.findings` of the rows, by the grid of the reference; numbers bring their edges.
+
+    `allowance`: see drift.detect.
+    """
     window = profile(reference.grid, chosen.days, columns_of(reference.grid, chosen, task, classes))
-    drift = detect(reference, window, alpha=alpha).to_json()
+    drift = detect(reference, window, alpha=alpha, allowance=allowance).to_json()
     for column in drift["columns"]:
         column["bins"]["edges"] = list(reference.grid.by_name[column["name"]].edges)
     return drift, [found.to_json() for found in check_quality(reference, window)]

@@ -16,6 +16,7 @@ from __future__ import annotations
 import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import comb
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -54,6 +55,14 @@ class Exchange:
     def sizes(self) -> tuple[int, int]:
         """Units of the reference and of the window."""
         return self.reference, self.window
+
+    @property
+    def least_p(self) -> float:
+        """The p of the greatest difference there can be; where all units may change sides, its mirror is as great."""
+        taken = int((self.free >= self.reference).sum())
+        mirrored = 2 * taken == len(self.free)
+        assignments = 2 ** len(self.pairs) * comb(len(self.free), taken)
+        return float((2 if mirrored else 1) / assignments)
 
     @property
     def key(self) -> bytes:

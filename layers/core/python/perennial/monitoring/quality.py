@@ -59,10 +59,9 @@ def check_quality(reference: Profile, window: Profile, *, alpha: float = 0.01) -
     too few days for it only what is gross is told: worse than on any day of the reference, by GROSS of the rows. Raises
     GridsDiffer.
     """
-    both = reference.merge(window)
+    roles = find_roles(reference, window)
     if not window.rows.sum() or not reference.rows.sum():
         return []
-    roles = find_roles(both)
     asked = [
         (column, rule, place)
         for column in reference.grid.columns

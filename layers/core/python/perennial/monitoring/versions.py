@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from typing import Any
 
 from perennial.errors import ObjectMissing
 from perennial.evaluation.champion import verified
-from perennial.monitoring.names import REFERENCE
+from perennial.monitoring.names import CONFIDENCE, REFERENCE, SCORE
 from perennial.monitoring.profile import Profile
 from perennial.monitoring.reference import Reference, read_reference
 from perennial.monitoring.rows import Classes
@@ -25,7 +26,7 @@ class Versions:
     registry: Registry
     objects: Objects
     _found: dict[int, ModelVersion | None] = field(default_factory=dict)
-    _held_out: dict[int, Reference | None] = field(default_factory=dict)
+    _evaluations: dict[int, dict[str, Any]] = field(default_factory=dict)
 
     def find(self, version: int) -> ModelVersion | None:
         """What the registry knows of a version; None where it is gone, or of another environment."""
@@ -57,8 +58,24 @@ class Versions:
 
     def held_out(self, version: int) -> Reference | None:
         """What the version was on its held-out rows; None where its evaluation did not tell."""
-        if version not in self._held_out:
+        told = self._evaluation(version).get("held_out")
+        return read_reference(told) if told else None
+
+    def allowance(self, version: int) -> dict[str, float]:
+        """What of a version's scores differs from those of its profile, as a share of rows; empty for most versions.
+
+        The profile has the scores of the model that was evaluated. One that was fitted again answers in its place, and
+        evaluation measured how far apart the two are on the same rows.
+        """
+        told = self._evaluation(version)
+        if not (told.get("deployed") or {}).get("refitted"):
+            return {}
+        measured = next(float(check["value"]) for check in told["refit"]["checks"] if check["name"] == "scores")
+        return {SCORE: measured, CONFIDENCE: measured}
+
+    def _evaluation(self, version: int) -> dict[str, Any]:
+        if version not in self._evaluations:
             known = self.find(version)
             told = json.loads(verified(self.objects, known, EVALUATION)) if known else {}
-            self._held_out[version] = read_reference(told["held_out"]) if told.get("held_out") else None
-        return self._held_out[version]
+            self._evaluations[version] = told
+        return self._evaluations[version]

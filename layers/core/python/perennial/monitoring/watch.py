@@ -122,7 +122,8 @@ def _inputs(look: Look, tables: Mapping[date, pa.Table], champion: int, kind: tu
     chosen = of_version(tables, champion)
     if not len(chosen):
         return told | {"why": {"drift": f"version {champion}, which serves, answered nothing in this window"}}
-    drift, findings = compare(reference, chosen, *kind, alpha_of(look.shelf.spec.monitor.schedule))
+    alpha, allowance = alpha_of(look.shelf.spec.monitor.schedule), look.versions.allowance(champion)
+    drift, findings = compare(reference, chosen, *kind, alpha, allowance)
     return told | {"drift": drift | {"version": champion, "rows": len(chosen)}, "findings": findings}
 
 

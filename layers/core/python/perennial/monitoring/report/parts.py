@@ -36,9 +36,21 @@ def quiet(told: Told) -> str:
     moved = "inputs and scores look like those of training" if drift else "inputs and scores could not be compared"
     if drift and drift["state"] != "compared":
         moved = f"inputs and scores could not be compared: {drift['state']}"
+    elif drift and (unjudged := _unjudged(drift)):
+        moved = f"not judged: too few days: {unjudged}; other inputs and scores look like those of training"
     harm = performance["harm"] if performance else None
     worse = "outcomes do not show that the model became worse" if harm else "outcomes say nothing yet"
     return f"{moved[0].upper()}{moved[1:]}; {worse}."
+
+
+def _unjudged(drift: Told) -> str:
+    """The columns that could have drifted and had too few days to say; "" where there are none."""
+    names = [words.column(one["name"]) for one in drift["columns"] if _had_few_days(one)]
+    return words.listed(names) if names else ""
+
+
+def _had_few_days(one: Told) -> bool:
+    return bool(one["role"] == "plain" and one["p"] is None)
 
 
 def _alarm(one: Told) -> str:
@@ -126,6 +138,8 @@ def drift(told: Told) -> str:
     )
     if found["state"] != "compared":
         said += f" Nothing is called moved here: {found['state']}."
+    elif unjudged := _unjudged(found):
+        said += f" Not judged: too few days: {unjudged}."
     key = '<div class="key"><span><i class="a"></i>training</span><span><i class="b"></i>this window</span></div>'
     plain = [one for one in found["columns"] if one["role"] == "plain"]
     others = [one for one in found["columns"] if one["role"] != "plain"]
@@ -149,6 +163,7 @@ def _by_nature(columns: Sequence[Told]) -> str:
 
 def _card(one: Told) -> str:
     mark = f"moved since {one['since']}" if one["moved"] and one["since"] else "moved" if one["moved"] else ""
+    mark = "not judged: too few days" if _had_few_days(one) else mark
     p = "" if one["p"] is None else escape(f", p {words.chance(one['p'])}")
     return (
         f'<figure class="card{" moved" if one["moved"] else ""}"><span class="mark">{escape(mark)}</span>'

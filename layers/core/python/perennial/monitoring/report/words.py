@@ -47,6 +47,12 @@ def column(name: str) -> str:
     return {SCORE: "the score", CONFIDENCE: "the confidence"}.get(name, name)
 
 
+def listed(names: list[str], most: int = 5) -> str:
+    """Names [at least one] in a sentence, the first few of many."""
+    shown = names if len(names) <= most else [*names[:most], f"{len(names) - most} more"]
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
 METRICS = {
     "auc": "AUC", "average_precision": "average precision", "log_loss": "log loss", "brier": "Brier score",
     "accuracy": "accuracy", "base_rate": "base rate", "rmse": "RMSE", "mae": "mean absolute error", "r2": "R²",
