@@ -41,7 +41,8 @@ def past(objects: Objects, as_of: float, *, log: int = 400) -> Past:
     versions = Known(MODEL, Registry(Items("unused")), objects)
     told = np.tile([0.1, 0.9], 50)
     label = (np.arange(100) % 10 < 1).astype(np.int64)
-    versions._held_out[1] = refer("binary", label, np.stack([1 - told, told], axis=1), None)
+    held_out = refer("binary", label, np.stack([1 - told, told], axis=1), None)
+    versions._evaluations[1] = {"held_out": held_out.to_json()}
     return Past(shelf, versions, "auc", 7)
 
 

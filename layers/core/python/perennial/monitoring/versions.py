@@ -65,13 +65,14 @@ class Versions:
         """What of a version's scores differs from those of its profile, as a share of rows; empty for most versions.
 
         The profile has the scores of the model that was evaluated. One that was fitted again answers in its place, and
-        evaluation measured how far apart the two are on the same rows.
+        evaluation measured how far apart the scores of the two are on the same rows. Of two classes the confidence may be
+        twice as far apart: it has both ends of the score in one.
         """
         told = self._evaluation(version)
         if not (told.get("deployed") or {}).get("refitted"):
             return {}
         measured = next(float(check["value"]) for check in told["refit"]["checks"] if check["name"] == "scores")
-        return {SCORE: measured, CONFIDENCE: measured}
+        return {SCORE: measured, CONFIDENCE: 2 * measured}
 
     def _evaluation(self, version: int) -> dict[str, Any]:
         if version not in self._evaluations:
