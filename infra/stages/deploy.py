@@ -10,6 +10,7 @@ from infra.constructs.grants import MODELS, allow, find_items, put_items, read_o
 from infra.constructs.records import DELIVERED
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
+from perennial.rollout.code import STAGING
 from perennial.settings import DeploySettings
 
 MEMORY_MIB = 1024
@@ -40,9 +41,9 @@ class Deploy(StageFunction):
             timeout=TIMEOUT,
         )
         # what versions are made of, and what the judge looks at: the prediction log, and what came of predictions
-        read_objects(self.role, shared.memory.data, "models/", "staging/", DELIVERED, "outcomes/")
+        read_objects(self.role, shared.memory.data, "models/", STAGING, DELIVERED, "outcomes/")
         # a bundle over 50 MB reaches Lambda through S3
-        write_objects(self.role, shared.memory.data, "staging/")
+        write_objects(self.role, shared.memory.data, STAGING)
         put_items(self.role, shared.memory.registry, MODELS)
         find_items(self.role, shared.memory.registry, MODELS)
         shared.share_ledger(self.role)

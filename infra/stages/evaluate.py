@@ -29,6 +29,6 @@ class Evaluate(StageFunction):
             image=image.for_function("functions.evaluate.handler.lambda_handler"),
         )
         read_objects(self.role, shared.memory.data, "staging/", "models/")
-        write_objects(self.role, shared.memory.data, "staging/")
+        write_objects(self.role, shared.memory.data, "staging/*/evaluation.json")
         get_items(self.role, shared.memory.registry, MODELS)
         shared.share_ledger(self.role)

@@ -18,6 +18,7 @@ from infra.constructs.grants import (
 )
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
+from perennial.datasets.batches import STAGING
 from perennial.settings import IngestSettings
 
 # Reads in bounded memory; pyarrow is fastest with a whole vCPU, which Lambda gives from 1,769 MiB on.
@@ -45,11 +46,11 @@ class Ingest(StageFunction):
             timeout=TIMEOUT,
         )
         memory = shared.memory
-        read_objects(self.role, memory.data, "raw/", "staging/", "curated/", "quarantine/", "profiles/")
-        write_objects(self.role, memory.data, "staging/", "curated/", "quarantine/", "profiles/")
+        read_objects(self.role, memory.data, "raw/", STAGING, "curated/", "quarantine/", "profiles/")
+        write_objects(self.role, memory.data, STAGING, "curated/", "quarantine/", "profiles/")
         read_versions(self.role, memory.data, "raw/")
         copy_tags(self.role, memory.data, source="raw/", target="quarantine/")
-        delete_objects(self.role, memory.data, "staging/")
+        delete_objects(self.role, memory.data, STAGING)
         put_items(self.role, memory.registry, DATASETS)
         shared.share_ledger(self.role, "dataset/")
         memory.bus.grant_put_events_to(self.role)

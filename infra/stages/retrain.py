@@ -47,7 +47,7 @@ class Retrain(StageFunction):
         memory = shared.memory
         # the reports of the monitor say how many outcomes are new
         read_objects(self.role, memory.data, "staging/", "reports/")
-        write_objects(self.role, memory.data, "staging/")
+        write_objects(self.role, memory.data, "staging/*/request.json")
         find_items(self.role, memory.registry, DATASETS)
         put_items(self.role, memory.triggers)
         find_items(self.role, memory.triggers)

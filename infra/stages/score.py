@@ -17,7 +17,10 @@ from infra.constructs.grants import (
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import StageFunction, variables
 from infra.constructs.training_image import TrainingImage
+from perennial.scoring.batch import STAGING
 from perennial.settings import ScoreSettings
+
+OUTPUT, QUARANTINE = "score/*/out/", "quarantine/_score/"
 
 # Readers are bounded as in ingestion, a range by RANGE_BYTES; the graph runs on one thread, which needs one vCPU
 # (1,769 MiB).
@@ -45,11 +48,11 @@ class Score(StageFunction):
             image=image.for_function("functions.score.handler.lambda_handler"),
         )
         memory = shared.memory
-        read_objects(self.role, memory.data, "score/", "staging/", "models/")
-        write_objects(self.role, memory.data, "score/", "staging/", "quarantine/")
+        read_objects(self.role, memory.data, "score/", STAGING, "models/")
+        write_objects(self.role, memory.data, OUTPUT, STAGING, QUARANTINE)
         read_versions(self.role, memory.data, "score/")
-        copy_tags(self.role, memory.data, source="score/", target="quarantine/")
-        delete_objects(self.role, memory.data, "staging/", "score/*/out/")
+        copy_tags(self.role, memory.data, source="score/", target=QUARANTINE)
+        delete_objects(self.role, memory.data, STAGING, OUTPUT)
         get_items(self.role, memory.registry, MODELS)
         shared.share_ledger(self.role)
         memory.bus.grant_put_events_to(self.role)

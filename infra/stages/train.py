@@ -14,6 +14,9 @@ from infra.constructs.network import Network
 from infra.constructs.shared import Shared
 from infra.constructs.stage_function import variables
 from infra.constructs.training_image import TrainingImage
+from perennial.datasets import batches
+from perennial.rollout import code
+from perennial.scoring import batch
 from perennial.settings import TrainSettings
 
 # Given by the workflow when it starts a task, so not part of the task's definition.
@@ -48,8 +51,10 @@ class Train(Construct):
         memory = shared.memory
         read_objects(self.role, memory.data, "curated/", "profiles/", "staging/")
         write_objects(self.role, memory.data, "staging/")
-        # an own estimator runs with this role: what it made is for stage evaluate to judge
-        never_write_objects(self.role, memory.data, "staging/*/evaluation.json")
+        # an own estimator runs with this role: what it made is for stage evaluate to judge, and what other stages
+        # put into staging stays theirs
+        others = [f"{prefix}*" for prefix in (batches.STAGING, batch.STAGING, code.STAGING)]
+        never_write_objects(self.role, memory.data, "staging/*/evaluation.json", *others)
         shared.share_ledger(self.role)
 
     def _role(self, name: str) -> iam.Role:

@@ -25,6 +25,7 @@ from perennial.errors import (
     PlanLost,
     StorageUnavailable,
 )
+from perennial.scoring.batch import STAGING
 
 # Why a batch ends without answers, told in the stage's own words. What fails in a range is told by its own execution
 # (docs/runbook/score-failed.md): the map is not caught, so that a redrive repeats just the ranges that failed.
@@ -71,7 +72,7 @@ class ScoreWorkflow(Construct):
         planned = sfn.Condition.string_equals("$.planned.status", "planned")
         definition = opened.next(sfn.Choice(self, "Planned").when(planned, scored).otherwise(done))
         self.machine = Workflow(
-            self, workflow="score", shared=shared, definition=definition, lists="staging/*/ranges-*"
+            self, workflow="score", shared=shared, definition=definition, lists=f"{STAGING}*/ranges-*"
         )
         acknowledge_map(self.machine, _MAP)
         acknowledge_versions(self.machine.role, stage.function)

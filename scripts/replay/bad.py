@@ -24,22 +24,25 @@ from perennial.training.request import CatalogAt, NamedVersion, TrainRequest
 from perennial.training.run import train
 from scripts.cli.deployment import Deployment
 from scripts.cli.output import Failure
+from scripts.replay.timeline import LEAKED, SHUFFLED, STALE
 
 # Dataset versions that a bad challenger is made of: the newest ones.
 RECENT = 3
 SEED = 20131231
-STALE = "stale window"
 # Contract types that a leaked label is written into.
 NUMBERS = {"integer", "number"}
 
 
 @dataclass(frozen=True)
 class Refused:
-    """What became of a bad challenger."""
+    """What became of a bad challenger. `gates` are those that it failed by a value: one without any (rows that cannot
+    be compared) found nothing wrong with it.
+    """
 
     kind: str
     version: int
     passed: bool
+    gates: list[str]
     reasons: list[str]
     metrics: dict[str, float]
 
@@ -58,7 +61,7 @@ class BadChallengers:
     @property
     def kinds(self) -> dict[str, Callable[[], list[pa.Table]]]:
         """What is wrong with each, and the rows that make it so."""
-        return {"shuffled labels": self._shuffled, STALE: self._stale, "leaked feature": self._leaked}
+        return {SHUFFLED: self._shuffled, STALE: self._stale, LEAKED: self._leaked}
 
     def inject(self, kind: str, at: datetime) -> Refused:
         """Train one on its rows, put its workspace where a training would, and let the stages decide."""
@@ -82,11 +85,13 @@ class BadChallengers:
         self._invoke("evaluate", asked)
         registered = self._invoke("register", asked)
         evaluation = self._data.get_json(f"{workspace(run)}evaluation.json")
+        failed = [gate for gate in evaluation["gates"] if not gate["passed"]]
         return Refused(
             kind,
             registered["version"],
             bool(registered["passed"]),
-            [gate["reason"] for gate in evaluation["gates"] if not gate["passed"]],
+            [gate["name"] for gate in failed if gate["value"] is not None],
+            [gate["reason"] for gate in failed],
             {name: metric["value"] for name, metric in evaluation["metrics"].items()},
         )
 

@@ -29,6 +29,10 @@ class Event:
     version: int | None = None
 
 
+# What is wrong with the challengers that must not serve.
+SHUFFLED, STALE, LEAKED = "shuffled labels", "stale window", "leaked feature"
+
+
 @dataclass
 class Timeline:
     """The year. `deployed` counts the versions put into service after the first, of which a monthly retraining would

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from scripts.replay.timeline import Timeline
+from collections.abc import Iterator
+
+from scripts.replay.timeline import LEAKED, SHUFFLED, STALE, Timeline
 
 # Of the metric: the loop is clearly better than never retraining, and as good as retraining every month.
 CLEARLY, AS_GOOD = 0.005, 0.005
@@ -21,7 +23,23 @@ def shortcomings(year: Timeline) -> list[str]:
         wrong.append(f"{year.metric} {served:.4f} is more than {AS_GOOD} short of retrained monthly ({always:.4f})")
     if year.deployed >= year.months_after_the_first:
         wrong.append(f"{year.deployed} deployments are no fewer than the {year.months_after_the_first} of every month")
-    wrong += [f"the challenger with {one['kind']} was not refused" for one in year.refused if one["passed"]]
+    wrong += _unrefused(year)
     if year.faults:
         wrong.append(f"{year.faults} of {year.requests} requests failed")
     return wrong
+
+
+def _unrefused(year: Timeline) -> Iterator[str]:
+    """Bad challengers that passed, or were refused, but not for what is wrong with them."""
+    learnt, believed = ("min", "max") if year.greater_is_better else ("max", "min")
+    meant = {
+        SHUFFLED: [f"{year.metric}.{learnt}", f"{year.metric}.champion"],
+        STALE: ["train.window", f"{year.metric}.champion"],
+        LEAKED: [f"{year.metric}.{believed}", f"{year.metric}.plausible"],
+    }
+    for one in year.refused:
+        gates = meant[one["kind"]]
+        if one["passed"]:
+            yield f"the challenger with {one['kind']} was not refused"
+        elif not set(gates) & set(one["gates"]):
+            yield f"the challenger with {one['kind']} was refused by {one['gates']}, not by {' or '.join(gates)}"

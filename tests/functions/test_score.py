@@ -180,7 +180,7 @@ def test_the_manifest_says_what_was_scored_by_what_and_so_do_ledger_and_bus(read
     (fact,) = ready.facts("Batch Scored")
     assert (fact["detail"]["rows"], fact["detail"]["output"]) == (8, done["output"])
     # what was staged is gone, but for the list of ranges
-    (left,) = ready.data.list(f"staging/{done['batch']}/")
+    (left,) = ready.data.list(f"staging/score/{done['batch']}/")
     assert "/ranges-" in left
     assert not list(ready.data.list("quarantine/"))
 
@@ -283,7 +283,7 @@ def test_a_bad_file_goes_to_quarantine_with_its_reason(ready: World, what: str) 
     assert (report["file"], report["reason"]) == (f"score/{MODEL}/in/{name}", found["reason"])
     assert report["counts"]
     assert not list(ready.data.list(f"score/{MODEL}/out/"))
-    assert not list(ready.data.list(f"staging/{found['batch']}/"))
+    assert not list(ready.data.list(f"staging/score/{found['batch']}/"))
     assert ready.ledger_facts(f"model/{MODEL}") == ["registered", "refused"]
     (fact,) = ready.facts("Batch Refused")
     assert fact["detail"]["reason"] == found["reason"]
@@ -365,7 +365,9 @@ def test_a_batch_goes_on_where_it_was_left(ready: World) -> None:
     s3 = ready.client("s3")
 
     def written() -> dict[str, int]:
-        versions = s3.list_object_versions(Bucket=ready.data.bucket, Prefix=f"staging/{planned['batch']}/")["Versions"]
+        versions = s3.list_object_versions(Bucket=ready.data.bucket, Prefix=f"staging/score/{planned['batch']}/")[
+            "Versions"
+        ]
         return {one["Key"]: sum(other["Key"] == one["Key"] for other in versions) for one in versions}
 
     first = written()
@@ -386,7 +388,7 @@ def test_an_execution_that_comes_late_to_a_committed_batch_changes_nothing(ready
 def test_a_plan_whose_rows_have_expired_says_so_and_is_made_again(ready: World) -> None:
     message = {"action": "plan", **ready.drop(f"score/{MODEL}/in/f.csv", csv(FLIGHTS))}
     planned = lambda_handler(message, None)
-    rows = [key for key in ready.data.list(f"staging/{planned['batch']}/") if "/rows/" in key]
+    rows = [key for key in ready.data.list(f"staging/score/{planned['batch']}/") if "/rows/" in key]
     ready.data.delete(rows[0])
     with pytest.raises(PlanLost, match="part-000000001-000000003"):
         follow(ready, planned)
@@ -402,7 +404,7 @@ def test_two_tries_by_different_plans_leave_the_parts_of_one(ready: World, monke
     assert death.happened
     left = set(ready.data.list(first["output"]))
     assert left
-    for key in list(ready.data.list(f"staging/{first['batch']}/")):
+    for key in list(ready.data.list(f"staging/score/{first['batch']}/")):
         ready.data.delete(key)
     monkeypatch.setenv("RANGE_ROWS", "5")
     again = lambda_handler(message, None)

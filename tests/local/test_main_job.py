@@ -45,6 +45,13 @@ def test_the_ledger_tells_the_story_and_holds(served: Shop) -> None:
     # what other tests have the shop do comes after it
     assert facts[:5] == ["requested", "trained", "gated", "registered", "deployed"]
     assert served.json("ledger", "verify")["ok"] is True
+    [chain] = served.json("ledger", "verify", "model/returns")["chains"]
+    assert chain["records"] >= 5
+
+
+@pytest.mark.parametrize("verb", ["show", "verify"])
+def test_the_ledger_knows_no_subject_without_a_record(served: Shop, verb: str) -> None:
+    assert "the ledger has no subject 'model/retruns'" in served.run("ledger", verb, "model/retruns", expect=1)
 
 
 def test_predict_scores_a_file(served: Shop) -> None:

@@ -38,6 +38,11 @@ def said(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, *w
         (["up", "--env", "[n]"], "no environment '[n]'"),
         (["tick", "5m"], "no local cloud is running here; start one with `perennial up --detach`"),
         (["env"], "no local cloud is running here"),
+        (
+            ["ledger", "show", "flights"],
+            "no subject of the ledger can be called 'flights'; subjects are dataset/<name>,",
+        ),
+        (["ledger", "verify", "model/a/b"], "no subject of the ledger can be called 'model/a/b'"),
         (["status"], "no deployment of environment 'dev' found on AWS: You must specify a region.\nStart one with"),
     ],
 )

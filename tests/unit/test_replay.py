@@ -61,12 +61,46 @@ def test_of_a_loss_the_smaller_one_is_better() -> None:
 
 def test_a_bad_challenger_that_passed_and_a_request_that_failed_are_said() -> None:
     lived = year()
-    lived.refused = [{"kind": "leaked feature", "passed": True, "reasons": []}]
+    lived.refused = [{"kind": "leaked feature", "passed": True, "gates": [], "reasons": []}]
     lived.faults = 3
     assert shortcomings(lived) == [
         "the challenger with leaked feature was not refused",
         "3 of 300 requests failed",
     ]
+
+
+@pytest.mark.parametrize(
+    ("kind", "meant", "others"),
+    [
+        ("shuffled labels", ["auc.min", "auc.champion"], ["auc.max", "auc.plausible", "train.window"]),
+        ("stale window", ["train.window", "auc.champion"], ["auc.min", "auc.max", "auc.plausible"]),
+        ("leaked feature", ["auc.max", "auc.plausible"], ["auc.min", "auc.champion", "train.window"]),
+    ],
+)
+def test_a_bad_challenger_is_refused_for_what_is_wrong_with_it(kind: str, meant: list[str], others: list[str]) -> None:
+    lived = year()
+    for gate in meant:
+        lived.refused = [{"kind": kind, "passed": False, "gates": ["train.window", gate], "reasons": []}]
+        assert shortcomings(lived) == []
+    lived.refused = [{"kind": kind, "passed": False, "gates": others, "reasons": []}]
+    assert shortcomings(lived) == [
+        f"the challenger with {kind} was refused by {others}, not by {' or '.join(meant)}",
+    ]
+    lived.refused = [{"kind": kind, "passed": False, "gates": [], "reasons": ["the champion is not comparable"]}]
+    assert len(shortcomings(lived)) == 1
+
+
+def test_of_a_loss_too_much_is_nothing_learnt_and_too_little_a_leak() -> None:
+    lived = year(served=0.50, frozen=0.52, always=0.50)
+    lived.metric, lived.greater_is_better = "log_loss", False
+    for kind, gate, other in (
+        ("shuffled labels", "log_loss.max", "log_loss.min"),
+        ("leaked feature", "log_loss.min", "log_loss.max"),
+    ):
+        lived.refused = [{"kind": kind, "passed": False, "gates": [gate], "reasons": []}]
+        assert shortcomings(lived) == []
+        lived.refused[0]["gates"] = [other]
+        assert len(shortcomings(lived)) == 1
 
 
 def test_a_month_without_a_metric_is_no_proof() -> None:

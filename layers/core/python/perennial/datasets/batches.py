@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from perennial.catalog.model import NAME
 
 RAW = "raw/"
+STAGING = "staging/ingest/"
 # Where objects go that name no dataset; no dataset can be called so
 UNKNOWN = "_unknown"
 _RESERVED = {"report.json", "rows.parquet"}
@@ -46,8 +47,8 @@ class Drop:
 
     @property
     def staging(self) -> str:
-        """Prefix of what is written before the commit."""
-        return f"staging/{self.batch}/"
+        """Prefix of what ingestion writes before the commit, apart from the workspaces of runs."""
+        return f"{STAGING}{self.batch}/"
 
     def staged(self, contract_sha256: str) -> str:
         """Prefix of what is staged under one contract: two deliveries may be judged under different ones."""

@@ -14,6 +14,9 @@ from perennial.serving.bundle import zip_bundle
 from perennial.storage.functions import base64_digest
 from perennial.storage.objects import Objects
 
+# Where the zip of a version waits for Lambda to take it.
+STAGING = "staging/code/"
+
 
 @dataclass(frozen=True)
 class Code:

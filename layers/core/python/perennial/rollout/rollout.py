@@ -25,7 +25,7 @@ from perennial.errors import (
 from perennial.governance.failures import Failure
 from perennial.registry import Carrier, Champion, ModelVersion, Registry
 from perennial.rollout.canary import Canary
-from perennial.rollout.code import code_of
+from perennial.rollout.code import STAGING, code_of
 from perennial.rollout.facts import Facts
 from perennial.rollout.live import ALIAS, follow
 from perennial.rollout.pair import Pair
@@ -109,7 +109,7 @@ class Rollout:
         if latest.code_sha256 == code.sha256:
             published = self.function.publish(code.sha256)
         else:
-            key = f"staging/code/{self.version.model}/{self.version.version:08d}.zip"
+            key = f"{STAGING}{self.version.model}/{self.version.version:08d}.zip"
             self.data.put(key, code.zipped, "application/zip")
             try:
                 published = self.function.update_code(self.data.bucket, key, latest.revision)

@@ -11,14 +11,14 @@ _KEY = re.compile(r"score/(?P<model>[^/]+)/in/(?P<path>.+)", re.DOTALL)
 # The longest name of a part below its batch's folder
 _LONGEST_PART = len("part-100000000-100000000.parquet")
 SUCCESS = "_SUCCESS"
+STAGING = "staging/score/"
 
 
 @dataclass(frozen=True)
 class Batch:
     """One file under `score/<model>/in/`; `path` is what follows. The same bytes under the same key are the same batch.
 
-    `drop` is the object as ingestion would see it, in a dataset that cannot be: it names the batch, its staging and its
-    quarantine.
+    `drop` is the object as ingestion would see it, in a dataset that cannot be: it names the batch and its quarantine.
     """
 
     model: str
@@ -38,9 +38,14 @@ class Batch:
         return front + self.path.encode("utf-8", "surrogatepass")[-room:].decode("utf-8", "ignore") + back
 
     @property
+    def staging(self) -> str:
+        """Prefix of what is written before the commit."""
+        return f"{STAGING}{self.name}/"
+
+    @property
     def plan_key(self) -> str:
         """Where the plan lies for as long as the batch is under way."""
-        return f"{self.drop.staging}plan.json"
+        return f"{self.staging}plan.json"
 
 
 def parse_batch(key: str, etag: str, size: int, version_id: str | None = None) -> Batch | None:

@@ -45,7 +45,7 @@ class _Setting:
     @property
     def staged(self) -> str:
         """Prefix of what is staged under exactly these facts."""
-        return f"{self.batch.drop.staging}{hashlib.sha256(canonical_json(self.facts)).hexdigest()[:16]}/"
+        return f"{self.batch.staging}{hashlib.sha256(canonical_json(self.facts)).hexdigest()[:16]}/"
 
 
 def plan(
@@ -152,7 +152,7 @@ def _stage(setting: _Setting, stores: Stores, surveyed: Survey, signature: Signa
         stores.data.upload(f"{staged}rows.parquet", surveyed.rejects)
         _report(setting, stores, surveyed, staged)
     # beside what is cleaned up: an execution that is late to it must find it
-    ranges = f"{batch.drop.staging}ranges-{staged[-17:-1]}.json"
+    ranges = f"{batch.staging}ranges-{staged[-17:-1]}.json"
     stores.data.put_json(ranges, [one.to_json() for one in surveyed.ranges])
     made = setting.facts | {
         "staged": staged,
