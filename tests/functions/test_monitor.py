@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from functions.feedback.handler import lambda_handler as feedback
 from functions.monitor.handler import lambda_handler
 from perennial.errors import BundleInvalid, ModelUnknown, WindowInvalid
 from perennial.monitoring.events import DRIFT_DETECTED, PERFORMANCE_DEGRADED, MonitorInput
@@ -228,6 +229,22 @@ def test_outcomes_that_are_wrong_are_named_and_nothing_counts_twice(ready: World
     wanted = {"with_outcome": ROWS, "contradicting": 1, "unknown": 1, "before": 1, "late": 2}
     assert {name: cohort[name] for name in wanted} == wanted
     assert cohort["predictions"] == 14 * ROWS
+
+
+def test_dates_that_are_none_are_refused_and_stop_no_look_where_they_are_stored_already(ready: World) -> None:
+    live(ready, range(24))
+    rest = ids(10)[10:]
+    rows = [f"2024-02-30{rest}-0,true", f"{ids(19)}-{ROWS},true"]
+    body = "\n".join(["prediction_id,outcome", *rows]).encode()
+    answer = feedback(ready.drop(f"feedback/{MODEL}/march.csv", body) | {"as_of": at(19.9).isoformat()}, None)
+    assert (answer["status"], answer["outcomes"], answer["quarantined"]) == ("accepted", 1, 1)
+    assert ready.data.get_json(answer["report_key"])["problems"][0]["rule"] == "pattern"
+    wrong = ("2024-02-30", "2026-13-01", "0000-01-01", "9999-12-31")
+    stored = [Outcome(True, at(12), at(12), prediction_id=f"{one}{rest}-0") for one in wrong]
+    write_outcomes(ready.data, MODEL, stored)
+    seen = look(24.3)
+    cohort = report(ready, seen)["cohort"]
+    assert (cohort["unknown"], cohort["late"], cohort["with_outcome"]) == (5, 0, 14 * ROWS)
 
 
 def test_late_outcomes_never_change_what_was_told(ready: World) -> None:

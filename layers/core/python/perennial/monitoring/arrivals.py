@@ -11,7 +11,7 @@ import gzip
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 
-from perennial.monitoring.calendar import Span, day_of, is_settled
+from perennial.monitoring.calendar import ONE, Span, day_of, is_settled
 from perennial.monitoring.days import day_key, runs
 from perennial.outcomes import Outcome
 from perennial.outcomes.record import parse_outcome
@@ -53,10 +53,19 @@ def _parsed(body: bytes) -> list[Outcome]:
 
 
 def about(said: Outcome) -> date:
-    """The day of the prediction that an outcome is about, as far as it says so: ids begin with their date."""
+    """The day of the prediction that an outcome is about, as far as it says so: ids begin with their date.
+
+    No prediction was made on a date that is none, or that was still to come when the outcome arrived (by more than a
+    day: clocks differ): such an outcome is taken to be about the day of its arrival, where it is unknown.
+    """
+    arrived = day_of(said.received_at)
     if said.event_time is not None:
         return day_of(said.event_time)
-    return date.fromisoformat((said.prediction_id or "")[:10])
+    try:
+        day = date.fromisoformat((said.prediction_id or "")[:10])
+    except ValueError:
+        return arrived
+    return arrived if day - arrived > ONE else day
 
 
 def count_late(arrivals: Iterable[Outcome], horizon: timedelta) -> int:

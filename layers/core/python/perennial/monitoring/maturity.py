@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from perennial.monitoring.arrivals import about
 from perennial.outcomes import Outcome, join_outcomes
 from perennial.serving.log import Prediction
 
@@ -81,7 +82,7 @@ def settle_cohort(
                 counts["late"] += 1
             else:
                 told[name].append(said)
-        elif name is None and first <= _day(said) <= last:
+        elif name is None and first <= about(said) <= last:
             counts[_without(said, asked, entity)] += 1
             counts["repeated"] += times
     standing = {name: max(said, key=lambda one: one.rank) for name, said in told.items()}
@@ -119,8 +120,8 @@ def _first_asked(predictions: Iterable[Prediction], entity: Sequence[str]) -> di
     """When each entity was first asked about."""
     found: dict[tuple[Any, ...], datetime] = {}
     for one in predictions if entity else ():
-        about = tuple((one.inputs or {}).get(column) for column in entity)
-        found[about] = min(one.at, found.get(about, one.at))
+        whose = tuple((one.inputs or {}).get(column) for column in entity)
+        found[whose] = min(one.at, found.get(whose, one.at))
     return found
 
 
@@ -138,10 +139,3 @@ def _values(said: Iterable[Outcome]) -> set[tuple[Any, ...]]:
 
 def _moment(said: Outcome) -> datetime:
     return said.at if said.event_time is None else said.event_time
-
-
-def _day(said: Outcome) -> date:
-    """The day of the prediction that an outcome is about, as far as the outcome says: ids begin with their date."""
-    if said.event_time is not None:
-        return said.event_time.astimezone(UTC).date()
-    return date.fromisoformat((said.prediction_id or "")[:10])
