@@ -247,6 +247,17 @@ def test_dates_that_are_none_are_refused_and_stop_no_look_where_they_are_stored_
     assert (cohort["unknown"], cohort["late"], cohort["with_outcome"]) == (5, 0, 14 * ROWS)
 
 
+def test_amounts_that_no_sum_can_hold_leave_a_look_without_value_alone(ready: World) -> None:
+    live(ready, range(24))
+    huge = [Outcome(True, at(12), at(12), prediction_id=f"{ids(10)}-{row}", amount=1.7e308) for row in range(2)]
+    write_outcomes(ready.data, MODEL, huge)
+    seen = look(24.3)
+    found = report(ready, seen)
+    assert (found["value"], found["performance"]["rows"]) == (None, 14 * ROWS)
+    assert found["why"]["value"] == ("outcomes with amounts beyond 1,000,000,000,000,000, which no sum can hold: 2")
+    assert found["why"]["value"][1:] in ready.data.get(seen["html_key"]).decode()
+
+
 def test_late_outcomes_never_change_what_was_told(ready: World) -> None:
     live(ready, range(24))
     before = report(ready, look(24.3))

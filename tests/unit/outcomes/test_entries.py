@@ -69,6 +69,8 @@ REFUSED: list[tuple[Any, str]] = [
     ({"outcomes": [by_id() | {"prediction_id": f"{IDS}-0\nx"}]}, "outcomes[0].prediction_id: pattern"),
     ({"outcomes": [by_id(amout=3)]}, "unexpected key 'amout'"),
     ({"outcomes": [by_id(amount="a lot")]}, "outcomes[0].amount: type (a lot)"),
+    ({"outcomes": [by_id(amount=1e15), by_id(1, amount=1.1e15)]}, "outcomes[1].amount: maximum (1100000000000000.0)"),
+    ({"outcomes": [by_id(amount=-1.7e308)]}, "outcomes[0].amount: minimum (-1.7e+308)"),
     ({"outcomes": [by_id(at="yesterday")]}, "outcomes[0].at: type (yesterday)"),
     ({"outcomes": [by_id(at="2013-04-02T09:04:00Z")]}, "outcomes[0].at: maximum"),
     ({"outcomes": [by_id() | by_entity()]}, "outcomes[0]: names both"),

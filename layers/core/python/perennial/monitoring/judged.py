@@ -20,7 +20,7 @@ from perennial.monitoring.performance import main_metric, performance
 from perennial.monitoring.rows import Chosen, Classes, Joined, join, of_version, versions_of
 from perennial.monitoring.shelf import Shelf, counted
 from perennial.monitoring.slices import slices
-from perennial.monitoring.value import value
+from perennial.monitoring.value import no_value, value
 from perennial.monitoring.versions import Versions
 
 _COUNTS = ("predictions", "with_outcome", "late", "before", "unknown", "further", "contradicting", "repeated")
@@ -119,13 +119,13 @@ def _slices(judged: Judged) -> dict[str, Any]:
     )
 
 
-def value_of(judged: Judged) -> dict[str, Any] | None:
-    """What the predictions were worth, in the spec's unit."""
-    rows = judged.joined.rows
-    if not len(rows):
-        return None
-    spec = judged.spec
-    return value(spec.task, rows, unit=spec.amount_unit, spec=spec.value, classes=judged.kind[1])
+def value_of(judged: Judged) -> tuple[dict[str, Any] | None, str | None]:
+    """What the predictions with outcomes were worth, in the spec's unit; or None, and why nobody can say."""
+    rows, spec = judged.joined.rows, judged.spec
+    if reason := no_value(rows):
+        return None, reason
+    found = value(spec.task, rows, unit=spec.amount_unit, spec=spec.value, classes=judged.kind[1])
+    return found, None if found else "neither the spec (value.matrix) nor an outcome says what one is worth"
 
 
 def estimate_of(judged: Judged, window: Mapping[date, pa.Table], length: int) -> dict[str, Any]:

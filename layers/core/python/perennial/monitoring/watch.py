@@ -138,12 +138,12 @@ def _outcomes(
     # on days whose cohort is complete all arrivals have settled; later ones tell of the late
     told = judged.cohort(found, max(look.window.last, span.last + shelf.horizon))
     performance = judged.performance_of(found, harm, no_harm)
-    value = judged.value_of(found)
+    value, no_value = judged.value_of(found) if performance else (None, _no_outcomes(told))
     why = {}
     if performance is None:
         why["performance"] = _no_outcomes(told)
-    if value is None:
-        why["value"] = why.get("performance") or "neither the spec (value.matrix) nor an outcome says what one is worth"
+    if no_value:
+        why["value"] = no_value
     return {
         "performance": None if performance is None else {"cohort": told, **performance},
         "cohort": told,

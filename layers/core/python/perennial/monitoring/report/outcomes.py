@@ -154,7 +154,7 @@ def value(told: Told) -> str:
     """What the predictions were worth."""
     found = told["value"]
     if not found:
-        return ""
+        return section("Value", escape_reason(told, "value")) if told["performance"] and told["unit"] else ""
     unit = found["unit"] or "value"
     drawn = charts.over_time(f"{unit} by day", found["by_day"], lambda row: row["total"], bars=True)
     rows = [
