@@ -83,7 +83,7 @@ def test_performance_is_told_of_complete_cohorts_beside_what_training_had(ready:
     assert 0.7 < auc["value"] < 0.9
     assert performance["trained"]["auc"] == pytest.approx(auc["value"], abs=0.05)
     assert [one["day"] for one in performance["by_day"]] == [str(day(number)) for number in range(6, 20)]
-    assert (performance["harm"]["alarm"], performance["harm"]["days"]) == (False, 21)
+    assert (found["harm"]["alarm"], found["harm"]["days"]) == (False, 21)
     assert {one["value"] for one in performance["slices"]} == {"AA", "UA", "é <b>&amp;</b>"}
     value = found["value"]
     assert value["unit"] == "EUR"
@@ -127,11 +127,27 @@ def test_a_model_that_became_worse_is_told_apart_from_inputs_that_moved(ready: W
     found = report(ready, look(34.3))
     performance = [one for one in found["alarms"] if one["reason"] == "performance"]
     assert [one["version"] for one in performance] == [1]
-    harm = found["performance"]["harm"]
+    harm = found["harm"]
     assert harm["alarm"]
     assert str(day(8)) <= harm["since"] <= str(day(16))
     (fact,) = ready.facts(PERFORMANCE_DEGRADED)
     assert fact["detail"]["outcomes"] == 14 * ROWS
+
+
+def test_an_alarm_of_harm_stays_when_outcomes_stop_coming(ready: World) -> None:
+    live(ready, range(10))
+    live(ready, range(10, 34), skill=0.1)
+    (before,) = [one for one in report(ready, look(34.3))["alarms"] if one["reason"] == "performance"]
+    live(ready, range(34, 56), told=False)
+    look(44.3)
+    seen = look(56.3)
+    found = report(ready, seen)
+    assert found["performance"] is None
+    (after,) = [one for one in found["alarms"] if one["reason"] == "performance"]
+    assert (after["key"], after["since"], after["how_much"]) == (before["key"], before["since"], before["how_much"])
+    page = ready.data.get(seen["html_key"]).decode()
+    assert "Performance degraded" in page
+    assert "Harm is shown" in page
 
 
 def test_the_next_champion_starts_anew_and_is_judged_by_its_own_rows(ready: World) -> None:
@@ -399,7 +415,7 @@ def test_other_tasks_are_watched_by_their_own_measures(world: World, task: str) 
     )
     names = {one["name"] for one in found["drift"]["columns"]}
     assert names == {"distance", "__score__"} | ({"__confidence__"} if task == "multiclass" else set())
-    assert performance["harm"]["alarm"] is False
+    assert found["harm"]["alarm"] is False
     assert performance["calibration"]
     page = world.data.get(seen["html_key"]).decode()
     assert {"regression": "RMSE", "multiclass": "AUC"}[task] in page

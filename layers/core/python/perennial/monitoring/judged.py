@@ -14,7 +14,6 @@ from perennial.monitoring.arrivals import count_late
 from perennial.monitoring.calendar import Span
 from perennial.monitoring.calibration import calibration
 from perennial.monitoring.estimate import estimate, expected
-from perennial.monitoring.harm import Harm
 from perennial.monitoring.past import Past
 from perennial.monitoring.performance import main_metric, performance
 from perennial.monitoring.rows import Chosen, Classes, Joined, join, of_version, versions_of
@@ -79,7 +78,7 @@ def cohort(judged: Judged, until: date) -> dict[str, Any]:
     }
 
 
-def performance_of(judged: Judged, harm: Harm | None, no_harm: str | None) -> dict[str, Any] | None:
+def performance_of(judged: Judged) -> dict[str, Any] | None:
     """How good the champion was, by slice and by probability; day by day all versions. None without rows."""
     rows = judged.joined.rows
     if not len(rows):
@@ -100,8 +99,6 @@ def performance_of(judged: Judged, harm: Harm | None, no_harm: str | None) -> di
         "slices": sliced.pop("slices"),
         "sliced": sliced,
         "calibration": calibration(task, mine),
-        "harm": harm.report() if harm else None,
-        "no_harm_test": no_harm,
     }
 
 
