@@ -242,7 +242,7 @@ def test_outcomes_that_are_wrong_are_named_and_nothing_counts_twice(ready: World
         ],
     )
     cohort = report(ready, look(24.3))["cohort"]
-    wanted = {"with_outcome": ROWS, "contradicting": 1, "unknown": 1, "before": 1, "late": 2}
+    wanted = {"with_outcome": ROWS, "contradicting": 1, "unknown": 1, "before": 1, "late": 1, "older": 1}
     assert {name: cohort[name] for name in wanted} == wanted
     assert cohort["predictions"] == 14 * ROWS
 
@@ -272,6 +272,16 @@ def test_amounts_that_no_sum_can_hold_leave_a_look_without_value_alone(ready: Wo
     assert (found["value"], found["performance"]["rows"]) == (None, 14 * ROWS)
     assert found["why"]["value"] == ("outcomes with amounts beyond 1,000,000,000,000,000, which no sum can hold: 2")
     assert found["why"]["value"][1:] in ready.data.get(seen["html_key"]).decode()
+
+
+def test_an_export_that_says_everything_again_each_night_is_not_late(ready: World) -> None:
+    live(ready, range(24))
+    tell(ready, 7, draw(7), after=15.0)  # day 22: said again, by a clock of its own
+    tell(ready, 8, draw(8), after=14.0, said=[*draw(8).late.tolist(), True, True])  # and of two rows more
+    tell(ready, 2, draw(2), after=20.0)  # of a day before the cohort's
+    write_outcomes(ready.data, MODEL, [Outcome(not draw(9).late[0], at(22), at(22), prediction_id=f"{ids(9)}-0")])
+    cohort = report(ready, look(24.3))["cohort"]
+    assert (cohort["late"], cohort["older"], cohort["with_outcome"]) == (3, ROWS, 14 * ROWS)
 
 
 def test_late_outcomes_never_change_what_was_told(ready: World) -> None:

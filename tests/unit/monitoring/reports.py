@@ -84,7 +84,7 @@ def full() -> dict[str, Any]:
     }  # fmt: skip
     cohort = {
         "from": "2013-04-01", "to": "2013-04-28", "days": 28, "coverage": 0.9712, "predictions": 25_917,
-        "with_outcome": 25_171, "late": 41, "before": 2, "unknown": 3, "further": 0,
+        "with_outcome": 25_171, "late": 41, "older": 9, "before": 2, "unknown": 3, "further": 0,
         "contradicting": 7, "repeated": 120,
         "left_out": {"the outcome is no label of the model": 4},
     }  # fmt: skip

@@ -10,6 +10,7 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 
 from perennial.monitoring.calendar import ONE, Span, day_of, is_settled
 from perennial.monitoring.days import day_key, runs
@@ -68,7 +69,30 @@ def about(said: Outcome) -> date:
     return arrived if day - arrived > ONE else day
 
 
-def count_late(arrivals: Iterable[Outcome], horizon: timedelta) -> int:
-    """How many different outcomes came when the cohort of their prediction was complete already."""
-    late = {(said.subject, said.digest) for said in arrivals if day_of(said.received_at) > about(said) + horizon}
-    return len(late)
+class Overdue(NamedTuple):
+    """Different outcomes that came when the cohort of their prediction was complete: `late` ones, and those of `older`
+    predictions, of which nobody looks up whether they are late or come again.
+    """
+
+    late: int
+    older: int
+
+
+def count_overdue(arrivals: Iterable[Outcome], first: date, horizon: timedelta) -> Overdue:
+    """What of `arrivals`, which are those from the day `first` on, came too late to count.
+
+    An outcome that says of its subject what one in time said is a repetition, whenever it comes, also where another one
+    stands by then. Of predictions before `first` the arrivals in time are not at hand, so late ones cannot be told from
+    repetitions. By entity an outcome is about the day of its own event, since nobody knows whose it was.
+    """
+    timely: set[tuple[Any, ...]] = set()
+    overdue: dict[tuple[Any, ...], date] = {}
+    for said in arrivals:
+        what, day = (said.subject, said.outcome, said.amount), about(said)
+        if day_of(said.received_at) <= day + horizon:
+            timely.add(what)
+        else:
+            overdue[what] = day
+    days = [day for what, day in overdue.items() if what not in timely]
+    older = sum(day < first for day in days)
+    return Overdue(len(days) - older, older)

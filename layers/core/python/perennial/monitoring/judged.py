@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from perennial.catalog.model import ModelSpec
-from perennial.monitoring.arrivals import count_late
+from perennial.monitoring.arrivals import count_overdue
 from perennial.monitoring.calendar import Span
 from perennial.monitoring.calibration import calibration
 from perennial.monitoring.estimate import estimate, expected
@@ -66,7 +66,8 @@ def cohort(judged: Judged, until: date) -> dict[str, Any]:
         for name in _COUNTS:
             totals[name] += int(found[name])
     arrived = judged.shelf.arrivals(Span(judged.span.first, until))
-    totals["late"] += count_late(arrived, judged.shelf.horizon)
+    overdue = count_overdue(arrived, judged.span.first, judged.shelf.horizon)
+    totals["late"] += overdue.late
     asked = totals["predictions"]
     return {
         "from": str(judged.span.first),
@@ -74,6 +75,7 @@ def cohort(judged: Judged, until: date) -> dict[str, Any]:
         "days": len(judged.cohorts),
         "coverage": totals["with_outcome"] / asked if asked else None,
         **totals,
+        "older": overdue.older,
         "left_out": dict(judged.joined.excluded),
     }
 

@@ -74,7 +74,8 @@ def _cohort(told: Told) -> str:
     if not found:
         return ""
     wrong = [
-        ("came late", "late"), ("were true before the prediction", "before"), ("of unknown predictions", "unknown"),
+        ("came late", "late"), ("of days before these, late or said again", "older"),
+        ("were true before the prediction", "before"), ("of unknown predictions", "unknown"),
         ("contradicted another (the newest counts)", "contradicting"), ("further events of an entity", "further"),
         ("said the same again", "repeated"),
     ]  # fmt: skip
