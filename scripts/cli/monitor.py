@@ -130,9 +130,10 @@ def _traffic(told: dict[str, Any]) -> list[Any]:
 
 
 def _outcomes(told: dict[str, Any]) -> list[Any]:
-    found = told["performance"]
+    found, harm = told["performance"], told["harm"]
+    harmed = [f"Harm: {escape(harm['words'] if harm else told['why'].get('harm', 'nothing is known'))}", ""]
     if not found:
-        return [f"Performance: {escape(told['why'].get('performance', 'nothing is known'))}", ""]
+        return [f"Performance: {escape(told['why'].get('performance', 'nothing is known'))}", "", *harmed]
     trained, cohort = found["trained"] or {}, told["cohort"]
     rows = [
         (words.metric(name), words.interval(value), words.value(trained.get(name)))
@@ -140,8 +141,7 @@ def _outcomes(told: dict[str, Any]) -> list[Any]:
     ]
     title = f"Performance, {cohort['from']} to {cohort['to']}, {words.share(cohort['coverage'])} of outcomes known"
     parts: list[Any] = [table(title, ("", f"version {found['version']} now", "when trained"), rows), ""]
-    harm = found["harm"]
-    parts += [f"Harm: {escape(harm['words'] if harm else found['no_harm_test'])}", ""]
+    parts += harmed
     worse = [
         (one["column"], one["value"], words.interval(one["metric"]), one["rows"])
         for one in found["slices"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from functions.feedback.handler import lambda_handler as feedback
 from functions.monitor.handler import lambda_handler
 from perennial.errors import BundleInvalid, ModelUnknown, WindowInvalid
 from perennial.monitoring.events import DRIFT_DETECTED, PERFORMANCE_DEGRADED, MonitorInput
@@ -83,7 +84,7 @@ def test_performance_is_told_of_complete_cohorts_beside_what_training_had(ready:
     assert 0.7 < auc["value"] < 0.9
     assert performance["trained"]["auc"] == pytest.approx(auc["value"], abs=0.05)
     assert [one["day"] for one in performance["by_day"]] == [str(day(number)) for number in range(6, 20)]
-    assert (performance["harm"]["alarm"], performance["harm"]["days"]) == (False, 21)
+    assert (found["harm"]["alarm"], found["harm"]["days"]) == (False, 21)
     assert {one["value"] for one in performance["slices"]} == {"AA", "UA", "é <b>&amp;</b>"}
     value = found["value"]
     assert value["unit"] == "EUR"
@@ -127,11 +128,27 @@ def test_a_model_that_became_worse_is_told_apart_from_inputs_that_moved(ready: W
     found = report(ready, look(34.3))
     performance = [one for one in found["alarms"] if one["reason"] == "performance"]
     assert [one["version"] for one in performance] == [1]
-    harm = found["performance"]["harm"]
+    harm = found["harm"]
     assert harm["alarm"]
     assert str(day(8)) <= harm["since"] <= str(day(16))
     (fact,) = ready.facts(PERFORMANCE_DEGRADED)
     assert fact["detail"]["outcomes"] == 14 * ROWS
+
+
+def test_an_alarm_of_harm_stays_when_outcomes_stop_coming(ready: World) -> None:
+    live(ready, range(10))
+    live(ready, range(10, 34), skill=0.1)
+    (before,) = [one for one in report(ready, look(34.3))["alarms"] if one["reason"] == "performance"]
+    live(ready, range(34, 56), told=False)
+    look(44.3)
+    seen = look(56.3)
+    found = report(ready, seen)
+    assert found["performance"] is None
+    (after,) = [one for one in found["alarms"] if one["reason"] == "performance"]
+    assert (after["key"], after["since"], after["how_much"]) == (before["key"], before["since"], before["how_much"])
+    page = ready.data.get(seen["html_key"]).decode()
+    assert "Performance degraded" in page
+    assert "Harm is shown" in page
 
 
 def test_the_next_champion_starts_anew_and_is_judged_by_its_own_rows(ready: World) -> None:
@@ -246,9 +263,46 @@ def test_outcomes_that_are_wrong_are_named_and_nothing_counts_twice(ready: World
         ],
     )
     cohort = report(ready, look(24.3))["cohort"]
-    wanted = {"with_outcome": ROWS, "contradicting": 1, "unknown": 1, "before": 1, "late": 2}
+    wanted = {"with_outcome": ROWS, "contradicting": 1, "unknown": 1, "before": 1, "late": 1, "older": 1}
     assert {name: cohort[name] for name in wanted} == wanted
     assert cohort["predictions"] == 14 * ROWS
+
+
+def test_dates_that_are_none_are_refused_and_stop_no_look_where_they_are_stored_already(ready: World) -> None:
+    live(ready, range(24))
+    rest = ids(10)[10:]
+    rows = [f"2024-02-30{rest}-0,true", f"{ids(19)}-{ROWS},true"]
+    body = "\n".join(["prediction_id,outcome", *rows]).encode()
+    answer = feedback(ready.drop(f"feedback/{MODEL}/march.csv", body) | {"as_of": at(19.9).isoformat()}, None)
+    assert (answer["status"], answer["outcomes"], answer["quarantined"]) == ("accepted", 1, 1)
+    assert ready.data.get_json(answer["report_key"])["problems"][0]["rule"] == "pattern"
+    wrong = ("2024-02-30", "2026-13-01", "0000-01-01", "9999-12-31")
+    stored = [Outcome(True, at(12), at(12), prediction_id=f"{one}{rest}-0") for one in wrong]
+    write_outcomes(ready.data, MODEL, stored)
+    seen = look(24.3)
+    cohort = report(ready, seen)["cohort"]
+    assert (cohort["unknown"], cohort["late"], cohort["with_outcome"]) == (5, 0, 14 * ROWS)
+
+
+def test_amounts_that_no_sum_can_hold_leave_a_look_without_value_alone(ready: World) -> None:
+    live(ready, range(24))
+    huge = [Outcome(True, at(12), at(12), prediction_id=f"{ids(10)}-{row}", amount=1.7e308) for row in range(2)]
+    write_outcomes(ready.data, MODEL, huge)
+    seen = look(24.3)
+    found = report(ready, seen)
+    assert (found["value"], found["performance"]["rows"]) == (None, 14 * ROWS)
+    assert found["why"]["value"] == ("outcomes with amounts beyond 1,000,000,000,000,000, which no sum can hold: 2")
+    assert found["why"]["value"][1:] in ready.data.get(seen["html_key"]).decode()
+
+
+def test_an_export_that_says_everything_again_each_night_is_not_late(ready: World) -> None:
+    live(ready, range(24))
+    tell(ready, 7, draw(7), after=15.0)  # day 22: said again, by a clock of its own
+    tell(ready, 8, draw(8), after=14.0, said=[*draw(8).late.tolist(), True, True])  # and of two rows more
+    tell(ready, 2, draw(2), after=20.0)  # of a day before the cohort's
+    write_outcomes(ready.data, MODEL, [Outcome(not draw(9).late[0], at(22), at(22), prediction_id=f"{ids(9)}-0")])
+    cohort = report(ready, look(24.3))["cohort"]
+    assert (cohort["late"], cohort["older"], cohort["with_outcome"]) == (3, ROWS, 14 * ROWS)
 
 
 def test_late_outcomes_never_change_what_was_told(ready: World) -> None:
@@ -392,7 +446,7 @@ def test_other_tasks_are_watched_by_their_own_measures(world: World, task: str) 
     )
     names = {one["name"] for one in found["drift"]["columns"]}
     assert names == {"distance", "__score__"} | ({"__confidence__"} if task == "multiclass" else set())
-    assert performance["harm"]["alarm"] is False
+    assert found["harm"]["alarm"] is False
     assert performance["calibration"]
     page = world.data.get(seen["html_key"]).decode()
     assert {"regression": "RMSE", "multiclass": "AUC"}[task] in page

@@ -84,7 +84,7 @@ def full() -> dict[str, Any]:
     }  # fmt: skip
     cohort = {
         "from": "2013-04-01", "to": "2013-04-28", "days": 28, "coverage": 0.9712, "predictions": 25_917,
-        "with_outcome": 25_171, "late": 41, "before": 2, "unknown": 3, "further": 0,
+        "with_outcome": 25_171, "late": 41, "older": 9, "before": 2, "unknown": 3, "further": 0,
         "contradicting": 7, "repeated": 120,
         "left_out": {"the outcome is no label of the model": 4},
     }  # fmt: skip
@@ -101,7 +101,7 @@ def full() -> dict[str, Any]:
             {"version": 3, "rows": 10_960, "first": "2013-04-01", "last": "2013-04-13", "metrics": {"auc": metric}},
             {"version": 4, "rows": 14_211, "first": "2013-04-13", "last": "2013-04-28", "metrics": {"auc": metric}},
         ],
-        "by_day": by_day, "slices": slices, "harm": harm, "no_harm_test": None,
+        "by_day": by_day, "slices": slices,
         "sliced": {"metric": "auc", "margin": 0.02, "alpha": 0.05, "left_out": [
             {"column": "carrier", "rows": 97, "reason": "in slices of fewer than 200 outcomes"}]},
         "calibration": [
@@ -129,7 +129,7 @@ def full() -> dict[str, Any]:
             "freshness": {"last": "2013-04-28T23:59:01+00:00", "silent_days": ["2013-04-07"], "forgotten_days": []},
         },
         "reference": {"version": 4, "rows": 80_789, "days": 90},
-        "drift": drift, "performance": performance, "cohort": cohort,
+        "drift": drift, "performance": performance, "harm": harm, "cohort": cohort,
         "estimate": {"shown": True, "reason": "better than “unchanged” over 5 past windows", "metric": "auc",
                      "cbpe": 0.6612, "unchanged": 0.6934,
                      "past": {"windows": 5, "cbpe_error": 0.0142, "unchanged_error": 0.0311}},
@@ -154,7 +154,7 @@ def full() -> dict[str, Any]:
 def bare(state: str) -> dict[str, Any]:
     """A window of which nothing is known but its state."""
     found = full()
-    parts = dict.fromkeys(("reference", "drift", "performance", "estimate", "value"))
+    parts = dict.fromkeys(("reference", "drift", "performance", "harm", "estimate", "value"))
     why = dict.fromkeys(parts, f"{state}, {EVIL}")
     empty = {"versions": [], "predictions": 0, "by_day": [], "alarms": [], "champion": None, "cohort": None}
     fresh = {"last": None, "silent_days": ["2013-04-01"], "forgotten_days": []}

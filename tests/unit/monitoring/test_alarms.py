@@ -62,7 +62,7 @@ def told(**more: Any) -> dict[str, Any]:
 
 def test_it_says_what_moved_and_names_no_more_than_a_sentence_can_hold() -> None:
     columns = [column(f"f{number}", moved=0.1) for number in range(8)]
-    (alarm,) = of(told(drift=full()["drift"] | {"columns": columns}, performance=None), spec())
+    (alarm,) = of(told(drift=full()["drift"] | {"columns": columns}, harm=None), spec())
     assert alarm["what"] == "f0, f1, f2, f3, f4 and 3 more have moved from what version 4 was trained on"
     assert alarm["how_much"].count(";") == 9
     assert (alarm["since"], alarm["predictions"], alarm["slice"]) == ("2013-04-11", 14_211, None)
@@ -76,7 +76,7 @@ def test_performance_names_the_worst_slice() -> None:
 
 def test_what_happens_next_is_what_the_spec_says() -> None:
     def following(**when: Any) -> str:
-        found = of(told(performance=None), spec(train={"when": when}))
+        found = of(told(harm=None), spec(train={"when": when}))
         return str(found[0]["next"])
 
     assert following().startswith("nothing is trained: train.when.drift of model returns is false")
@@ -86,7 +86,12 @@ def test_what_happens_next_is_what_the_spec_says() -> None:
 
 
 def test_quiet_parts_raise_nothing() -> None:
-    quiet = told(drift=full()["drift"] | {"alarm": False})
-    quiet["performance"] |= {"harm": full()["performance"]["harm"] | {"alarm": False}}
+    quiet = told(drift=full()["drift"] | {"alarm": False}, harm=full()["harm"] | {"alarm": False})
     assert of(quiet, spec()) == []
-    assert of(told(drift=None, performance=None), spec()) == []
+    assert of(told(drift=None, harm=None), spec()) == []
+
+
+def test_harm_that_was_shown_stays_an_alarm_when_outcomes_stop() -> None:
+    (alarm,) = of(told(drift=None, performance=None), spec())
+    wanted = {"reason": "performance", "version": 4, "since": "2013-04-15", "slice": None, "predictions": 0}
+    assert {name: alarm[name] for name in wanted} == wanted

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from perennial.monitoring.maturity import Cohort, settle_cohort
 from perennial.outcomes import Outcome
+from perennial.outcomes.store import settle
 from tests.unit.outcomes.made import IDS, NOON, by_entity, by_id, prediction
 
 DAY = date(2024, 5, 1)
@@ -58,6 +59,19 @@ def test_the_same_again_is_repeated_and_first_received_first_counted() -> None:
     again = [by_id(0, "a"), by_id(0, "a", received=9 * MINUTES), by_id(0, "a", at=30)]
     cohort = settled(again)
     assert (said(cohort)[0], named(cohort)) == ("a", {"repeated": 2})
+
+
+def test_what_was_taken_back_stands_again_when_it_is_said_again_within_the_horizon() -> None:
+    def unsaid(value: str, received: float) -> Outcome:
+        """Nobody said when it was observed."""
+        return by_id(0, value, at=received, received=received)
+
+    told = [unsaid("a", 10), unsaid("b", 20), unsaid("a", 30)]
+    cohort = settled(told)
+    assert (said(cohort)[0], named(cohort)) == ("a", {"contradicting": 1, "repeated": 1})
+    assert [one.outcome for one in settle(told)] == ["a"]
+    late = settled([*told[:2], unsaid("a", 8 * MINUTES)])
+    assert (said(late)[0], named(late)) == ("b", {"contradicting": 1, "repeated": 1})
 
 
 def test_what_was_true_before_the_prediction_does_not_count() -> None:

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
-from datetime import UTC, datetime
+import re
+from calendar import isleap
+from datetime import UTC, date, datetime
+from itertools import product
 from typing import Any
 
 import pytest
@@ -14,7 +17,7 @@ from perennial.catalog.contract import parse_contract
 from perennial.catalog.model import parse_model
 from perennial.outcomes import Outcome
 from perennial.outcomes.entries import read_entries
-from perennial.outcomes.limits import MAX_ENTRIES
+from perennial.outcomes.limits import MAX_ENTRIES, PREDICTION_ID
 from perennial.serving.errors import RequestRefused
 from perennial.serving.strict_json import parse
 from tests.unit.outcomes.catalog import CONTRACT, DAYS, KEPT
@@ -59,9 +62,15 @@ REFUSED: list[tuple[Any, str]] = [
     ({"outcomes": [by_id(0, True)]}, "outcomes[0].outcome: type (true)"),
     ({"outcomes": [by_id(0, [3])]}, "outcomes[0]: json (outcome: an object or array is no value"),
     ({"outcomes": [by_id() | {"prediction_id": "7"}]}, "outcomes[0].prediction_id: pattern (7)"),
+    (
+        {"outcomes": [by_id(), by_id() | {"prediction_id": f"2024-02-30{IDS[10:]}-0"}]},
+        f"outcomes[1].prediction_id: pattern (2024-02-30{IDS[10:]}-0)",
+    ),
     ({"outcomes": [by_id() | {"prediction_id": f"{IDS}-0\nx"}]}, "outcomes[0].prediction_id: pattern"),
     ({"outcomes": [by_id(amout=3)]}, "unexpected key 'amout'"),
     ({"outcomes": [by_id(amount="a lot")]}, "outcomes[0].amount: type (a lot)"),
+    ({"outcomes": [by_id(amount=1e15), by_id(1, amount=1.1e15)]}, "outcomes[1].amount: maximum (1100000000000000.0)"),
+    ({"outcomes": [by_id(amount=-1.7e308)]}, "outcomes[0].amount: minimum (-1.7e+308)"),
     ({"outcomes": [by_id(at="yesterday")]}, "outcomes[0].at: type (yesterday)"),
     ({"outcomes": [by_id(at="2013-04-02T09:04:00Z")]}, "outcomes[0].at: maximum"),
     ({"outcomes": [by_id() | by_entity()]}, "outcomes[0]: names both"),
@@ -113,6 +122,21 @@ def test_as_many_entries_as_may_come_are_taken_and_no_more() -> None:
     entries = [by_id(row, row / 8) for row in range(MAX_ENTRIES)]
     assert [one.outcome for one in read({"outcomes": entries})] == [row / 8 for row in range(MAX_ENTRIES)]
     assert refusal({"outcomes": [*entries, by_id()]}).status == 413
+
+
+def test_ids_begin_with_a_day_of_the_calendar() -> None:
+    def is_day(text: str) -> bool:
+        try:
+            return date.fromisoformat(text).year >= 1000
+        except ValueError:
+            return False
+
+    for year in (0, 4, 999, 1000, 1900, 2000, 2023, 2024, 2100, 9999):
+        for month, day in product(range(14), range(33)):
+            text = f"{year:04}-{month:02}-{day:02}"
+            assert bool(re.match(PREDICTION_ID, f"{text}{IDS[10:]}-0")) == is_day(text), text
+    leap = {year for year in range(1000, 10_000) if re.match(PREDICTION_ID, f"{year}-02-29{IDS[10:]}-0")}
+    assert leap == {year for year in range(1000, 10_000) if isleap(year)}
 
 
 words = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20)

@@ -54,20 +54,20 @@ def _drift(told: Mapping[str, Any], spec: ModelSpec) -> dict[str, Any] | None:
 
 
 def _performance(told: Mapping[str, Any], spec: ModelSpec) -> dict[str, Any] | None:
-    performance = told["performance"]
-    harm = performance["harm"] if performance else None
+    """Harm that was shown stays an alarm while the version serves, also when outcomes have stopped."""
+    harm, performance = told["harm"], told["performance"]
     if harm is None or not harm["alarm"]:
         return None
-    worse = [one for one in performance["slices"] if one["worse"]]
+    worse = [one for one in performance["slices"] if one["worse"]] if performance else []
     return {
         "reason": "performance",
         "key": None,
-        "version": performance["version"],
-        "what": f"version {performance['version']} has become worse than it was when it was trained",
+        "version": harm["version"],
+        "what": f"version {harm['version']} has become worse than it was when it was trained",
         "how_much": harm["words"],
         "since": harm["since"],
         "slice": {name: worse[0][name] for name in ("column", "value", "rows", "metric")} if worse else None,
-        "predictions": performance["rows"],
+        "predictions": performance["rows"] if performance else 0,
         "next": _next(spec.train.when.performance, "performance", spec),
     }
 

@@ -10,8 +10,9 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 from datetime import date, datetime, timedelta
+from typing import Any, NamedTuple
 
-from perennial.monitoring.calendar import Span, day_of, is_settled
+from perennial.monitoring.calendar import ONE, Span, day_of, is_settled
 from perennial.monitoring.days import day_key, runs
 from perennial.outcomes import Outcome
 from perennial.outcomes.record import parse_outcome
@@ -53,13 +54,45 @@ def _parsed(body: bytes) -> list[Outcome]:
 
 
 def about(said: Outcome) -> date:
-    """The day of the prediction that an outcome is about, as far as it says so: ids begin with their date."""
+    """The day of the prediction that an outcome is about, as far as it says so: ids begin with their date.
+
+    No prediction was made on a date that is none, or that was still to come when the outcome arrived (by more than a
+    day: clocks differ): such an outcome is taken to be about the day of its arrival, where it is unknown.
+    """
+    arrived = day_of(said.received_at)
     if said.event_time is not None:
         return day_of(said.event_time)
-    return date.fromisoformat((said.prediction_id or "")[:10])
+    try:
+        day = date.fromisoformat((said.prediction_id or "")[:10])
+    except ValueError:
+        return arrived
+    return arrived if day - arrived > ONE else day
 
 
-def count_late(arrivals: Iterable[Outcome], horizon: timedelta) -> int:
-    """How many different outcomes came when the cohort of their prediction was complete already."""
-    late = {(said.subject, said.digest) for said in arrivals if day_of(said.received_at) > about(said) + horizon}
-    return len(late)
+class Overdue(NamedTuple):
+    """Different outcomes that came when the cohort of their prediction was complete: `late` ones, and those of `older`
+    predictions, of which nobody looks up whether they are late or come again.
+    """
+
+    late: int
+    older: int
+
+
+def count_overdue(arrivals: Iterable[Outcome], first: date, horizon: timedelta) -> Overdue:
+    """What of `arrivals`, which are those from the day `first` on, came too late to count.
+
+    An outcome that says of its subject what one in time said is a repetition, whenever it comes, also where another one
+    stands by then. Of predictions before `first` the arrivals in time are not at hand, so late ones cannot be told from
+    repetitions. By entity an outcome is about the day of its own event, since nobody knows whose it was.
+    """
+    timely: set[tuple[Any, ...]] = set()
+    overdue: dict[tuple[Any, ...], date] = {}
+    for said in arrivals:
+        what, day = (said.subject, said.outcome, said.amount), about(said)
+        if day_of(said.received_at) <= day + horizon:
+            timely.add(what)
+        else:
+            overdue[what] = day
+    days = [day for what, day in overdue.items() if what not in timely]
+    older = sum(day < first for day in days)
+    return Overdue(len(days) - older, older)

@@ -10,17 +10,16 @@ from typing import Any
 import pyarrow as pa
 
 from perennial.catalog.model import ModelSpec
-from perennial.monitoring.arrivals import count_late
+from perennial.monitoring.arrivals import count_overdue
 from perennial.monitoring.calendar import Span
 from perennial.monitoring.calibration import calibration
 from perennial.monitoring.estimate import estimate, expected
-from perennial.monitoring.harm import Harm
 from perennial.monitoring.past import Past
 from perennial.monitoring.performance import main_metric, performance
 from perennial.monitoring.rows import Chosen, Classes, Joined, join, of_version, versions_of
 from perennial.monitoring.shelf import Shelf, counted
 from perennial.monitoring.slices import slices
-from perennial.monitoring.value import value
+from perennial.monitoring.value import no_value, value
 from perennial.monitoring.versions import Versions
 
 _COUNTS = ("predictions", "with_outcome", "late", "before", "unknown", "further", "contradicting", "repeated")
@@ -67,7 +66,8 @@ def cohort(judged: Judged, until: date) -> dict[str, Any]:
         for name in _COUNTS:
             totals[name] += int(found[name])
     arrived = judged.shelf.arrivals(Span(judged.span.first, until))
-    totals["late"] += count_late(arrived, judged.shelf.horizon)
+    overdue = count_overdue(arrived, judged.span.first, judged.shelf.horizon)
+    totals["late"] += overdue.late
     asked = totals["predictions"]
     return {
         "from": str(judged.span.first),
@@ -75,11 +75,12 @@ def cohort(judged: Judged, until: date) -> dict[str, Any]:
         "days": len(judged.cohorts),
         "coverage": totals["with_outcome"] / asked if asked else None,
         **totals,
+        "older": overdue.older,
         "left_out": dict(judged.joined.excluded),
     }
 
 
-def performance_of(judged: Judged, harm: Harm | None, no_harm: str | None) -> dict[str, Any] | None:
+def performance_of(judged: Judged) -> dict[str, Any] | None:
     """How good the champion was, by slice and by probability; day by day all versions. None without rows."""
     rows = judged.joined.rows
     if not len(rows):
@@ -100,8 +101,6 @@ def performance_of(judged: Judged, harm: Harm | None, no_harm: str | None) -> di
         "slices": sliced.pop("slices"),
         "sliced": sliced,
         "calibration": calibration(task, mine),
-        "harm": harm.report() if harm else None,
-        "no_harm_test": no_harm,
     }
 
 
@@ -119,13 +118,13 @@ def _slices(judged: Judged) -> dict[str, Any]:
     )
 
 
-def value_of(judged: Judged) -> dict[str, Any] | None:
-    """What the predictions were worth, in the spec's unit."""
-    rows = judged.joined.rows
-    if not len(rows):
-        return None
-    spec = judged.spec
-    return value(spec.task, rows, unit=spec.amount_unit, spec=spec.value, classes=judged.kind[1])
+def value_of(judged: Judged) -> tuple[dict[str, Any] | None, str | None]:
+    """What the predictions with outcomes were worth, in the spec's unit; or None, and why nobody can say."""
+    rows, spec = judged.joined.rows, judged.spec
+    if reason := no_value(rows):
+        return None, reason
+    found = value(spec.task, rows, unit=spec.amount_unit, spec=spec.value, classes=judged.kind[1])
+    return found, None if found else "neither the spec (value.matrix) nor an outcome says what one is worth"
 
 
 def estimate_of(judged: Judged, window: Mapping[date, pa.Table], length: int) -> dict[str, Any]:

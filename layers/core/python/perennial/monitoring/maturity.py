@@ -1,7 +1,8 @@
 """Which outcomes count for the predictions of a cohort, and what became of the others.
 
-An outcome counts when it reached Perennial within the horizon of its prediction. So what a cohort says is settled once
-its last prediction is older than the horizon: outcomes that come later are counted, by name, and change nothing.
+An outcome counts when it reached Perennial within the horizon of its prediction; said again within it, it is as new as
+its newest repetition. So what a cohort says is settled once its last prediction is older than the horizon: outcomes
+that come later are counted, by name, and change nothing.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+from perennial.monitoring.arrivals import about
 from perennial.outcomes import Outcome, join_outcomes
 from perennial.serving.log import Prediction
 
@@ -64,26 +66,27 @@ def settle_cohort(
     the cohort are no part of it. The result is the same whatever the order of outcomes, and however often each comes.
     """
     known = {one.id: one for one in predictions}
-    distinct, repeated = _distinct(outcomes)
-    owners = _owners(known.values(), distinct, entity)
+    distinct = _distinct(outcomes)
+    owners = _owners(known.values(), [said[0] for said in distinct], entity)
     asked = _first_asked(known.values(), entity)
     cohort = {one.id for one in known.values() if first <= one.at.astimezone(UTC).date() <= last}
     told: dict[str, list[Outcome]] = defaultdict(list)
     counts = {"late": 0, "before": 0, "unknown": 0, "further": 0, "repeated": 0}
-    for said, times in zip(distinct, repeated, strict=True):
-        name = owners.get(said.subject)
+    for same in distinct:
+        said, name = same[0], owners.get(same[0].subject)
         if name in cohort:
-            counts["repeated"] += times
+            counts["repeated"] += len(same) - 1
             prediction = known[name]
+            timely = [one for one in same if one.received_at <= prediction.at + horizon]
             if _moment(said) < prediction.at:
                 counts["before"] += 1
-            elif said.received_at > prediction.at + horizon:
+            elif not timely:
                 counts["late"] += 1
             else:
-                told[name].append(said)
-        elif name is None and first <= _day(said) <= last:
+                told[name].append(timely[-1])
+        elif name is None and first <= about(said) <= last:
             counts[_without(said, asked, entity)] += 1
-            counts["repeated"] += times
+            counts["repeated"] += len(same) - 1
     standing = {name: max(said, key=lambda one: one.rank) for name, said in told.items()}
     counts["repeated"] += sum(len(said) - len(_values(said)) for said in told.values())
     pairs = [(one, standing.get(one.id)) for one in known.values() if one.id in cohort]
@@ -92,13 +95,12 @@ def settle_cohort(
     return Cohort(pairs, counted)
 
 
-def _distinct(outcomes: Iterable[Outcome]) -> tuple[list[Outcome], list[int]]:
-    """What was said, each once, at the time it was first received; and how often again."""
+def _distinct(outcomes: Iterable[Outcome]) -> list[list[Outcome]]:
+    """What was said, the same again beside it, in the order in which it was received."""
     found: dict[tuple[Any, ...], list[Outcome]] = defaultdict(list)
     for one in outcomes:
         found[(one.subject, one.digest)].append(one)
-    firsts = [min(said, key=lambda one: one.received_at) for said in found.values()]
-    return firsts, [len(said) - 1 for said in found.values()]
+    return [sorted(said, key=lambda one: one.received_at) for said in found.values()]
 
 
 def _owners(
@@ -119,8 +121,8 @@ def _first_asked(predictions: Iterable[Prediction], entity: Sequence[str]) -> di
     """When each entity was first asked about."""
     found: dict[tuple[Any, ...], datetime] = {}
     for one in predictions if entity else ():
-        about = tuple((one.inputs or {}).get(column) for column in entity)
-        found[about] = min(one.at, found.get(about, one.at))
+        whose = tuple((one.inputs or {}).get(column) for column in entity)
+        found[whose] = min(one.at, found.get(whose, one.at))
     return found
 
 
@@ -138,10 +140,3 @@ def _values(said: Iterable[Outcome]) -> set[tuple[Any, ...]]:
 
 def _moment(said: Outcome) -> datetime:
     return said.at if said.event_time is None else said.event_time
-
-
-def _day(said: Outcome) -> date:
-    """The day of the prediction that an outcome is about, as far as the outcome says: ids begin with their date."""
-    if said.event_time is not None:
-        return said.event_time.astimezone(UTC).date()
-    return date.fromisoformat((said.prediction_id or "")[:10])

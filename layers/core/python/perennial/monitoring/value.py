@@ -12,6 +12,7 @@ from perennial.evaluation.blocks import Array, blocks_of
 from perennial.evaluation.metrics import mean
 from perennial.monitoring.answered import Answered, day_blocks, said, too_few_days
 from perennial.monitoring.performance import MIN_ROWS
+from perennial.outcomes.limits import MAX_AMOUNT
 
 
 def value(
@@ -43,6 +44,12 @@ def value(
         "versions": [_version(kept, worth, int(version)) for version in np.unique(kept.versions)],
         "by_day": [_day(worth[kept.days == day], str(day)) for day in np.unique(kept.days)],
     }
+
+
+def no_value(rows: Answered) -> str | None:
+    """Why nothing can be said of what the rows were worth, or None: amounts were not always bounded."""
+    beyond = int((np.abs(rows.amounts) > MAX_AMOUNT).sum())
+    return f"outcomes with amounts beyond {MAX_AMOUNT:,.0f}, which no sum can hold: {beyond:,}" if beyond else None
 
 
 def matrix_worth(task: str, rows: Answered, spec: Value, classes: Sequence[Any] | None = None) -> Array:

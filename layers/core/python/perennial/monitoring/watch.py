@@ -26,6 +26,8 @@ from perennial.registry import ModelVersion, Registry
 
 NOTHING_SERVES, NO_TRAFFIC, NO_REFERENCE, WATCHED = "nothing serves", "no traffic", "no reference", "watched"
 
+PARTS = ("reference", "drift", "performance", "harm", "estimate", "value")
+
 
 @dataclass(frozen=True)
 class Look:
@@ -60,8 +62,7 @@ def watch(look: Look) -> dict[str, Any]:
 
 
 def _finished(look: Look, told: dict[str, Any]) -> dict[str, Any]:
-    parts = ("reference", "drift", "performance", "estimate", "value")
-    found: dict[str, Any] = {**dict.fromkeys(parts), **told}
+    found: dict[str, Any] = {**dict.fromkeys(PARTS), **told}
     if found["state"] == WATCHED and not found["predictions"]:
         found["state"] = NO_TRAFFIC
     found["quality"] = {"findings": found.pop("findings", []), **found["quality"]}
@@ -135,18 +136,20 @@ def _outcomes(
     found = judged.judge(shelf, look.versions, span, champion, kind)
     chain = Chain(shelf, look.versions, champion, lambda: _began(look, champion))
     harm = chain.until(span.last)
-    no_harm = None if harm else _no_harm(look, champion)
     # on days whose cohort is complete all arrivals have settled; later ones tell of the late
     told = judged.cohort(found, max(look.window.last, span.last + shelf.horizon))
-    performance = judged.performance_of(found, harm, no_harm)
-    value = judged.value_of(found)
+    performance = judged.performance_of(found)
+    value, no_value = judged.value_of(found) if performance else (None, _no_outcomes(told))
     why = {}
     if performance is None:
         why["performance"] = _no_outcomes(told)
-    if value is None:
-        why["value"] = why.get("performance") or "neither the spec (value.matrix) nor an outcome says what one is worth"
+    if harm is None:
+        why["harm"] = _no_harm(look, champion)
+    if no_value:
+        why["value"] = no_value
     return {
         "performance": None if performance is None else {"cohort": told, **performance},
+        "harm": None if harm is None else harm.report(),
         "cohort": told,
         "estimate": judged.estimate_of(found, tables, len(look.window)),
         "value": value,
@@ -174,7 +177,7 @@ def _no_outcomes(cohort: Mapping[str, Any]) -> str:
 
 
 def _all(reason: str) -> dict[str, str]:
-    return dict.fromkeys(("reference", "drift", "performance", "estimate", "value"), reason)
+    return dict.fromkeys(PARTS, reason)
 
 
 def _finite(value: Any) -> Any:

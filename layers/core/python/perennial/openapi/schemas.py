@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from perennial.approval.requests import Decided, Promotion
-from perennial.outcomes.limits import MAX_ENTRIES, PREDICTION_ID
+from perennial.outcomes.limits import MAX_AMOUNT, MAX_ENTRIES, PREDICTION_ID
 from perennial.retraining.events import Retrain
 from perennial.rollout.requests import Rollback
 from perennial.serving.datatypes import ACCEPTED, FLOATS, INTEGERS, MAX_ID, MAX_ROWS, MAX_TEXT, RANGES
@@ -184,7 +184,8 @@ def _of_feedback() -> dict[str, Schema]:
     """Which values an outcome and an entity have is the model's to say; a text that spells one is taken too."""
     value: Schema = {"type": ["string", "number", "boolean"]}
     moment = TEXT | {"description": "ISO 8601; UTC where it names no zone"}
-    optional = {"amount": {"type": ["number", "string", "null"]}, "at": maybe(moment)}
+    amount: Schema = {"type": ["number", "string", "null"], "minimum": -MAX_AMOUNT, "maximum": MAX_AMOUNT}
+    optional = {"amount": amount, "at": maybe(moment)}
     about = {"prediction_id": TEXT | {"pattern": PREDICTION_ID}}
     entity = {"type": "object", "minProperties": 1, "additionalProperties": value}
     kinds = (about, {"entity": entity, "event_time": moment})

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from perennial.catalog.contract import Column, Contract
 from perennial.catalog.model import ModelSpec
 from perennial.datasets.refusal import Refusal
-from perennial.outcomes.limits import PREDICTION_ID
+from perennial.outcomes.limits import MAX_AMOUNT, PREDICTION_ID
 from perennial.outcomes.record import Outcome
 
 # A clock ahead of ours must not make its outcomes stand against every correction to come
@@ -43,7 +43,10 @@ def outcome_contract(spec: ModelSpec, dataset: Contract, names: Collection[str],
         message = f"model {spec.name!r} names no entity in its spec: outcomes need the prediction_id they are about"
         raise Refusal("columns", message, ("prediction_id",))
     label = replace(dataset.column(spec.label.column), name="outcome", required=True, unique=False)
-    optional = [Column("amount", "number"), Column("at", "timestamp", maximum=latest)]
+    optional = [
+        Column("amount", "number", minimum=-MAX_AMOUNT, maximum=MAX_AMOUNT),
+        Column("at", "timestamp", maximum=latest),
+    ]
     if "amount" in names and spec.amount_unit is None:
         message = f"model {spec.name!r} names no amount_unit in its spec: nobody could tell what the amounts are"
         raise Refusal("columns", message, ("amount",))

@@ -13,7 +13,7 @@ def performance(told: Told) -> str:
     """The metric day by day with versions marked, all metrics beside those of training, and the test for harm."""
     found = told["performance"]
     if not found:
-        return section("Performance", escape_reason(told, "performance"), _cohort(told))
+        return section("Performance", escape_reason(told, "performance"), _harm(told), _cohort(told))
     name = found["metric"]
     trained = (found["trained"] or {}).get(name)
     level = None if trained is None else (trained, f"version {found['version']} when it was trained")
@@ -29,16 +29,17 @@ def performance(told: Told) -> str:
         f"{words.count(found['horizon_days'])} days after them. Intervals are by days."
     )
     return section(
-        "Performance", said, f"<figure>{drawn}</figure>", _harm(found),
+        "Performance", said, f"<figure>{drawn}</figure>", _harm(told),
         table(("metric", f"version {found['version']} now", "when it was trained"), rows, (1, 2)), _cohort(told),
         _versions(found),
     )  # fmt: skip
 
 
-def _harm(found: Told) -> str:
-    harm = found["harm"]
+def _harm(told: Told) -> str:
+    harm = told["harm"]
     if harm is None:
-        return section_note(f"No test for harm: {found['no_harm_test']}.")
+        why = told["why"].get("harm")
+        return section_note(f"No test for harm: {why}.") if why else ""
     verdict = "shown" if harm["alarm"] else "not shown"
     return section_note(
         f"Harm is {verdict}: {harm['words']}. The evidence is {words.value(harm['e_value'])} to one, "
@@ -73,7 +74,8 @@ def _cohort(told: Told) -> str:
     if not found:
         return ""
     wrong = [
-        ("came late", "late"), ("were true before the prediction", "before"), ("of unknown predictions", "unknown"),
+        ("came late", "late"), ("of days before these, late or said again", "older"),
+        ("were true before the prediction", "before"), ("of unknown predictions", "unknown"),
         ("contradicted another (the newest counts)", "contradicting"), ("further events of an entity", "further"),
         ("said the same again", "repeated"),
     ]  # fmt: skip
@@ -154,7 +156,7 @@ def value(told: Told) -> str:
     """What the predictions were worth."""
     found = told["value"]
     if not found:
-        return ""
+        return section("Value", escape_reason(told, "value")) if told["performance"] and told["unit"] else ""
     unit = found["unit"] or "value"
     drawn = charts.over_time(f"{unit} by day", found["by_day"], lambda row: row["total"], bars=True)
     rows = [

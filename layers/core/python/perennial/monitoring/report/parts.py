@@ -32,14 +32,14 @@ def quiet(told: Told) -> str:
     if told["state"] != "watched":
         reasons = sorted({str(reason) for reason in told["why"].values()})
         return f"State: {told['state']}. {'; '.join(reasons)}".strip()
-    drift, performance = told["drift"], told["performance"]
+    drift = told["drift"]
     moved = "inputs and scores look like those of training" if drift else "inputs and scores could not be compared"
     if drift and drift["state"] != "compared":
         moved = f"inputs and scores could not be compared: {drift['state']}"
     elif drift and (unjudged := _unjudged(drift)):
         moved = f"not judged: too few days: {unjudged}; other inputs and scores look like those of training"
-    harm = performance["harm"] if performance else None
-    worse = "outcomes do not show that the model became worse" if harm else "outcomes say nothing yet"
+    said = told["performance"] and told["harm"]
+    worse = "outcomes do not show that the model became worse" if said else "outcomes say nothing yet"
     return f"{moved[0].upper()}{moved[1:]}; {worse}."
 
 
@@ -80,7 +80,7 @@ def tiles(told: Told) -> str:
         found.append((words.share(cohort["coverage"]), "of the cohort has its outcome", False))
     if performance:
         name = performance["metric"]
-        bad = bool(performance["harm"] and performance["harm"]["alarm"])
+        bad = bool(told["harm"] and told["harm"]["alarm"])
         now = performance["metrics"].get(name)
         found.append((words.value(now["value"] if now else None), f"{words.metric(name)} now", bad))
         trained = (performance["trained"] or {}).get(name)
