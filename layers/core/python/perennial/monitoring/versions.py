@@ -65,8 +65,8 @@ class Versions:
         """What of a version's scores differs from those of its profile, as a share of rows; empty for most versions.
 
         The profile has the scores of the model that was evaluated. One that was fitted again answers in its place, and
-        evaluation measured how far apart the scores of the two are on the same rows. Of two classes the confidence may be
-        twice as far apart: it has both ends of the score in one.
+        evaluation measured how far apart the scores of the two are on the same rows. Of two classes the confidence may
+        be twice as far apart: it has both ends of the score in one.
         """
         told = self._evaluation(version)
         if not (told.get("deployed") or {}).get("refitted"):
