@@ -136,8 +136,9 @@ def full() -> dict[str, Any]:
         "value": {"unit": EVIL, "of": ["matrix", "amounts"], "rows": 25_171, "missing": {"amount": 3, "class": 0},
                   "intervals": {"days": 28, "missing": None},
                   "versions": [{"version": 3, **total}, {"version": 4, **total}],
-                  "by_day": [{"day": one["day"], "rows": one["rows"], "total": 700.0 - 12 * k, "low": 500.0 - 12 * k,
-                              "high": 900.0 - 12 * k} for k, one in enumerate(by_day[:28])]},
+                  "by_day": [{"day": one["day"], "version": one["version"], "rows": one["rows"],
+                              "total": 700.0 - 12 * k, "low": 500.0 - 12 * k, "high": 900.0 - 12 * k}
+                             for k, one in enumerate(by_day[:28])]},
         "alarms": [
             {"reason": "drift", "key": "drift/flight-delays/4/2013-04-28", "version": 4,
              "what": f"distance and {EVIL} have moved from what version 4 was trained on",

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from perennial.monitoring.report import render, words
+from perennial.monitoring.report.charts import over_time
 from perennial.monitoring.report.draw import Scale, shown, steps, ticks
 from tests.unit.monitoring.reports import EVIL, bare, column, full
 
@@ -140,6 +141,19 @@ def test_the_numbers_that_matter_are_there(page: str) -> None:
         "moved since 2013-04-11", "effect 12.3 %, p < 0.001", "20,114 (18,002 to 22,225)", "0.661", "2013-04-07",
     ):  # fmt: skip
         assert wanted in text, wanted
+
+
+def test_bars_of_versions_stand_side_by_side_each_marked_as_its_own() -> None:
+    by_day = full()["value"]["by_day"]
+    drawn = over_time("EUR by day", by_day, lambda row: row["total"], bars=True)
+    bars = re.findall(r'<rect class="bar (hue\d)" x="([\d.]+)" y="[\d.]+" width="([\d.]+)"', drawn)
+    assert len(bars) == len(by_day) == 28
+    (hue, left, wide), (other, right, _) = bars[12:14]  # the day on which both answered
+    assert (hue, other) == ("hue0", "hue1")
+    assert float(left) + float(wide) == pytest.approx(float(right), abs=0.2)
+    assert float(wide) == pytest.approx(float(bars[0][2]) / 2, abs=0.2)
+    assert ">v3<" in drawn
+    assert ">v4<" in drawn
 
 
 def test_texts_from_outside_are_only_texts(page: str) -> None:

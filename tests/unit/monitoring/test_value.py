@@ -51,6 +51,8 @@ def test_versions_are_told_apart() -> None:
     found = value("binary", rows, unit="EUR", spec=MATRIX)
     assert found is not None
     assert [(one["version"], one["total"]) for one in found["versions"]] == [(1, 750.0), (2, -400.0)]
+    days = [(str(EPOCH + day), version, worth) for day in range(10) for version, worth in ((1, 75.0), (2, -40.0))]
+    assert [(one["day"], one["version"], one["total"]) for one in found["by_day"]] == days
 
 
 def test_classes_are_named_as_the_spec_writes_them_and_an_unknown_one_is_missing() -> None:

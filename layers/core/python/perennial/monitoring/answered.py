@@ -45,6 +45,14 @@ class Answered:
         return Scored(self.label, self.answers, day_blocks(self.days))
 
 
+def by_day_and_version(rows: Answered) -> list[Array]:
+    """The positions of the rows of each day and version, in order of both; nothing without rows."""
+    order = np.lexsort((rows.versions, rows.days))
+    days, versions = rows.days[order], rows.versions[order]
+    starts = np.flatnonzero((days[1:] != days[:-1]) | (versions[1:] != versions[:-1])) + 1
+    return np.split(order, starts) if len(rows) else []
+
+
 def day_blocks(days: Array) -> Blocks:
     """A block for each day that occurs in `days` [n]."""
     found, index = np.unique(days, return_inverse=True)

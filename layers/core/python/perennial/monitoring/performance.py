@@ -9,7 +9,7 @@ import numpy as np
 
 from perennial.evaluation.blocks import CONFIDENCE, blocks_of
 from perennial.evaluation.metrics import METRICS, Scored
-from perennial.monitoring.answered import Answered, said, too_few_days
+from perennial.monitoring.answered import Answered, by_day_and_version, said, too_few_days
 
 # Fewer rows of a day say too little about themselves to have an interval.
 MIN_ROWS = 50
@@ -64,10 +64,7 @@ def _version(task: str, rows: Answered, version: int, known: dict[str, Any] | No
 
 def _by_day(task: str, rows: Answered, name: str) -> list[dict[str, Any]]:
     """One entry for each day and version; its value is None where the metric is undefined on that day."""
-    order = np.lexsort((rows.versions, rows.days))
-    days, versions = rows.days[order], rows.versions[order]
-    starts = np.flatnonzero((days[1:] != days[:-1]) | (versions[1:] != versions[:-1])) + 1
-    return [_day(task, rows.part(chosen), name) for chosen in np.split(order, starts)]
+    return [_day(task, rows.part(chosen), name) for chosen in by_day_and_version(rows)]
 
 
 def _day(task: str, rows: Answered, name: str) -> dict[str, Any]:

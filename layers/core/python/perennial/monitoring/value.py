@@ -10,7 +10,7 @@ import numpy as np
 from perennial.catalog.monitor import Value
 from perennial.evaluation.blocks import Array, blocks_of
 from perennial.evaluation.metrics import mean
-from perennial.monitoring.answered import Answered, day_blocks, said, too_few_days
+from perennial.monitoring.answered import Answered, by_day_and_version, day_blocks, said, too_few_days
 from perennial.monitoring.performance import MIN_ROWS
 from perennial.outcomes.limits import MAX_AMOUNT
 
@@ -18,8 +18,8 @@ from perennial.outcomes.limits import MAX_AMOUNT
 def value(
     task: str, rows: Answered, *, unit: str | None, spec: Value | None = None, classes: Sequence[Any] | None = None
 ) -> dict[str, Any] | None:
-    """Value by version and by day, in `unit`, with 95 % intervals (by days, of a day by its rows); None where neither
-    the spec nor an outcome says what anything is worth.
+    """Value by version, and by day and version, in `unit`, with 95 % intervals (by days, of a day by its rows); None
+    where neither the spec nor an outcome says what anything is worth.
 
     A row is worth what the matrix says of its true and predicted class plus the amount that its outcome carried;
     without a matrix only rows with an amount count. `missing` counts the rows without an amount and, of a matrix, those
@@ -42,7 +42,7 @@ def value(
         "missing": {"amount": int((~paid).sum()), "class": int((rows.label < 0).sum()) if spec is not None else 0},
         "intervals": {"days": days, "missing": too_few_days(days)},
         "versions": [_version(kept, worth, int(version)) for version in np.unique(kept.versions)],
-        "by_day": [_day(worth[kept.days == day], str(day)) for day in np.unique(kept.days)],
+        "by_day": [_day(kept.part(chosen), worth[chosen]) for chosen in by_day_and_version(kept)],
     }
 
 
@@ -95,10 +95,12 @@ def _version(rows: Answered, worth: Array, version: int) -> dict[str, Any]:
     }
 
 
-def _day(worth: Array, day: str) -> dict[str, Any]:
+def _day(rows: Answered, worth: Array) -> dict[str, Any]:
+    """What the rows of one day and version were worth."""
     blocks = blocks_of(None, len(worth))
     totals = blocks.totals(worth)
     found = said(lambda counts: counts @ totals, blocks, enough=len(worth) >= MIN_ROWS)
     if found is None:
-        raise ValueError(f"amounts of {day} are not finite")
-    return {"day": day, "rows": len(worth), "total": found.value, "low": found.low, "high": found.high}
+        raise ValueError(f"amounts of {rows.days[0]} are not finite")
+    about = {"day": str(rows.days[0]), "version": int(rows.versions[0]), "rows": len(rows)}
+    return about | {"total": found.value, "low": found.low, "high": found.high}

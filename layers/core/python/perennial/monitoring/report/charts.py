@@ -26,6 +26,7 @@ def over_time(
     bars: bool = False,
 ) -> str:
     """Values by day with their intervals, coloured by version, with a strip that says which version answered when.
+    Bars of several versions of a day stand side by side.
 
     `read` takes the value of a row; `level` is a line across, and what it is.
     """
@@ -45,27 +46,38 @@ def over_time(
         body.append(line(_LEFT, up(level[0]), _RIGHT, up(level[0]), "level"))
         body.append(text(_RIGHT, up(level[0]) - 5, level[1], "tick", "end"))
     wide = (_RIGHT - _LEFT) / max((days[-1] - days[0]).days + 1, 1)
+    beside = _beside(known) if bars else {}
     for row in known:
-        body += _mark(row, read(row), across, up, hues, wide, bars)
+        body += _mark(row, read(row), across, up, hues, wide, beside.get(row["day"]))
     body += _strip(rows, across, hues, wide)
     marked = any(row.get("version") is not None for row in rows)
     return drawing(WIDTH, HEIGHT if marked else HEIGHT - 34, title, body, _said(known, read))
 
 
+def _beside(rows: Sequence[Row]) -> dict[str, list[Any]]:
+    """The versions that have a value on each day, in order."""
+    found: dict[str, list[Any]] = {}
+    for row in rows:
+        found.setdefault(row["day"], []).append(row.get("version"))
+    return found
+
+
 def _mark(
-    row: Row, value: float, across: Scale, up: Scale, hues: Mapping[Any, int], wide: float, bars: bool
+    row: Row, value: float, across: Scale, up: Scale, hues: Mapping[Any, int], wide: float, beside: list[Any] | None
 ) -> list[str]:
+    """A dot, or the bar of one of the versions that stand `beside` each other on its day."""
     x = across(date.fromisoformat(row["day"]).toordinal())
     hue = f"hue{hues[row.get('version')]}"
     tip = f"{row['day']}: {words.interval({**row, 'value': value})}, {words.count(row.get('rows'))} rows"
     body = []
-    if bars:
+    if beside:
         zero = up(0.0)
-        half = min(wide * 0.36, 16)
+        half = min(wide * 0.36, 16) / len(beside)
+        x += half * (2 * beside.index(row.get("version")) + 1 - len(beside))
         body.append(rect(x - half, min(zero, up(value)), 2 * half, abs(zero - up(value)), f"bar {hue}", tip))
     if row.get("low") is not None and row.get("high") is not None:
         body.append(line(x, up(row["low"]), x, up(row["high"]), f"whisker {hue}"))
-    return body if bars else [*body, dot(x, up(value), hue, tip)]
+    return body if beside else [*body, dot(x, up(value), hue, tip)]
 
 
 def _hues(rows: Sequence[Row]) -> dict[Any, int]:
