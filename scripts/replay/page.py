@@ -43,6 +43,7 @@ svg { display: block; min-width: 52rem; width: 100%; }
 table { border-collapse: collapse; font-size: .9rem; width: 100%; }
 th, td { border-bottom: 1px solid var(--line); padding: .35rem .8rem .35rem 0; text-align: left; vertical-align: top; }
 th { color: var(--quiet); font-weight: 500; }
+td:first-child { white-space: nowrap; }
 .number { font-variant-numeric: tabular-nums; text-align: right; white-space: nowrap; }
 .figures { display: flex; flex-wrap: wrap; gap: 2.5rem; margin: 1.5rem 0 .5rem; }
 .figures div { color: var(--quiet); }
