@@ -42,7 +42,7 @@ class Service:
         self._answers = Answers(bundle.model, bundle.version, signature)
         self._reader = Reader(self.predictor.inputs, [one["name"] for one in signature.metadata_outputs()])
         self._moment = Moment()
-        self._environment = ""
+        self._warm = ""
         self._identity = {"model": bundle.model, "version": bundle.version, "lambda_version": lambda_version}
         # golden rows of a rollout are no predictions: their record has another name, which no filter asks for
         self.heads = {
@@ -107,10 +107,11 @@ class Service:
         the first request that it answers (one restored from a snapshot knows nothing else that others do not know
         too); and whether the version was asked for by its number.
         """
-        cold = not self._environment
-        self._environment = self._environment or request_id
-        by_number = ',"by_number":true' if "/versions/" in event["rawPath"] else ""
-        return f'"environment":"{self._environment}","cold":{"true" if cold else "false"}{by_number}'
+        told = self._warm
+        if not told:
+            environment = f'"environment":"{request_id}","cold":'
+            told, self._warm = f"{environment}true", f"{environment}false"
+        return f'{told},"by_number":true' if "/versions/" in event["rawPath"] else told
 
     def _read(self, event: Event) -> Request:
         body: Any = event.get("body")
