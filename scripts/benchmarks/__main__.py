@@ -15,9 +15,9 @@ from rich.table import Table
 
 from infra.synth import SynthesisFailed
 from perennial.errors import PerennialError
-from scripts.benchmarks.interleave import Say
 from scripts.benchmarks.rows import Row, times, wanted
 from scripts.cli.output import Failure, cell, console, errors
+from scripts.steps import Say
 
 NAMES = ("serving", "ingest", "judge", "monitoring")
 

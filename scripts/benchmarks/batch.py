@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from perennial.catalog.train import Train
-from scripts.benchmarks.interleave import Effort, Say, contenders, interleaved, once, own, peer
+from scripts.benchmarks.interleave import Effort, contenders, interleaved, once, own, peer
 from scripts.benchmarks.model import prepare
 from scripts.benchmarks.rows import Row, compare
+from scripts.steps import Say
 
 ROWS = 100_000
 # How the model is trained (None: as shipped), and the greatest ratio to scikit-learn; from the project's goals.

@@ -20,9 +20,9 @@ import perennial
 from perennial.monitoring.drift import detect
 from perennial.monitoring.grid import make_grid
 from perennial.monitoring.profile import profile
-from scripts.benchmarks.interleave import Say
 from scripts.benchmarks.rows import Bound, Row
 from scripts.flights import source
+from scripts.steps import Say
 
 Array = np.ndarray[Any, Any]
 Columns = dict[str, Array]

@@ -10,12 +10,13 @@ from pathlib import Path
 
 from scripts.benchmarks.contenders.peak import ONCE
 from scripts.benchmarks.ingest import CONTRACT
-from scripts.benchmarks.interleave import Command, Effort, Say, contenders, interleaved, once, own, peer
+from scripts.benchmarks.interleave import Command, Effort, contenders, interleaved, once, own, peer
 from scripts.benchmarks.peers import python_of
 from scripts.benchmarks.rows import Row, compare
 from scripts.cli.local import WORKDIR
 from scripts.cli.output import Failure
 from scripts.flights import months
+from scripts.steps import Say
 
 # A call of the slowest takes many seconds: few rounds, one call in each.
 EFFORT = Effort(rounds=5)

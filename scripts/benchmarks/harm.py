@@ -10,7 +10,6 @@ from statistics import median
 import numpy as np
 
 import perennial
-from scripts.benchmarks.interleave import Say
 from scripts.benchmarks.rows import Row
 from scripts.benchmarks.served import (
     WINDOW,
@@ -22,6 +21,7 @@ from scripts.benchmarks.served import (
     in_processes,
     served,
 )
+from scripts.steps import Say
 
 RUNS = 2000
 # Fixed before the first run: AUC .71 becomes .50 and .58; nothing is promised of a slighter harm.

@@ -8,11 +8,12 @@ import zipfile
 from collections.abc import Iterator
 from pathlib import Path
 
-from scripts.benchmarks.interleave import Effort, Say, contenders, interleaved, own
+from scripts.benchmarks.interleave import Effort, contenders, interleaved, own
 from scripts.benchmarks.loop import drop_to_serving
 from scripts.benchmarks.rows import Row, compare
 from scripts.cli.local import ROOT, WORKDIR
 from scripts.flights import months, source
+from scripts.steps import Say
 
 GOAL = 1.6
 CONTRACT = ROOT / "infra" / "catalog" / "contracts" / "flights.yaml"

@@ -6,7 +6,7 @@ import json
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +15,6 @@ from typing import Protocol
 from scripts.cli.local import ROOT
 from scripts.cli.output import Failure
 
-Say = Callable[[str], None]
 CONTENDERS = "scripts.benchmarks.contenders"
 LIBRARY = ROOT / "layers" / "core" / "python"
 

@@ -13,9 +13,9 @@ import numpy as np
 import perennial
 from perennial.rollout.judge import Plan
 from scripts.benchmarks.alarms import REPEATED_Z_TEST, THRESHOLD_ALARM
-from scripts.benchmarks.interleave import Say
 from scripts.benchmarks.rollouts import AT_TEN_PERCENT, JUDGE, PLAN, Ended, Rule, Traffic, runs
 from scripts.benchmarks.rows import Bound, Row
+from scripts.steps import Say
 
 ROLLOUTS = 10_000
 PEERS = {"a threshold alarm (errors over 5 %)": THRESHOLD_ALARM, "a z-test at each minute": REPEATED_Z_TEST}

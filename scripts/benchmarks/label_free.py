@@ -18,11 +18,12 @@ from sklearn.preprocessing import OrdinalEncoder
 
 from perennial.catalog.load import read_catalog
 from perennial.monitoring.estimate import PastWindow, estimate
-from scripts.benchmarks.interleave import Effort, Say, contenders, interleaved, own, peer
+from scripts.benchmarks.interleave import Effort, contenders, interleaved, own, peer
 from scripts.benchmarks.peers import python_of
 from scripts.benchmarks.rows import Row, compare
 from scripts.cli.local import ROOT, WORKDIR
 from scripts.flights import months
+from scripts.steps import Say
 
 MODEL = "flight-delays"
 # The CPU goal, and how far the two estimates may lie apart. Both are the project's.

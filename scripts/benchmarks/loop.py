@@ -16,13 +16,13 @@ import psutil
 
 import perennial
 from infra.synth import synthesize
-from scripts.benchmarks.interleave import Say
 from scripts.benchmarks.model import DATASET, MODEL
 from scripts.benchmarks.rows import Row
 from scripts.cli import local
 from scripts.cli.deployment import Deployment
 from scripts.cli.output import Failure
 from scripts.cli.signing import Api
+from scripts.steps import Say
 
 PATIENCE = 240.0
 ROUNDS, REQUESTS = 5, 100

@@ -24,9 +24,9 @@ from perennial.storage.objects import Objects
 from perennial.training.candidate import Clock, prepare_candidate, workspace
 from perennial.training.request import CatalogAt, NamedVersion, TrainRequest
 from perennial.training.run import train
-from scripts.benchmarks.interleave import Say
 from scripts.cli.local import ROOT
 from scripts.cli.output import Failure
+from scripts.steps import Say
 
 MODEL, DATASET = "flight-delays", "flights"
 RUN = "flight-delays-000001-bench"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from scripts.benchmarks import drift_alarms, drift_cost, harm, label_free
-from scripts.benchmarks.interleave import Say
 from scripts.benchmarks.rows import Row
+from scripts.steps import Say
 
 
 def run(say: Say) -> Iterator[Row]:

@@ -10,21 +10,12 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from scripts.benchmarks.interleave import (
-    Command,
-    Effort,
-    Say,
-    Worker,
-    contenders,
-    interleaved,
-    once,
-    there_and_back,
-    whole,
-)
+from scripts.benchmarks.interleave import Command, Effort, Worker, contenders, interleaved, once, there_and_back, whole
 from scripts.benchmarks.peers import python_of
 from scripts.benchmarks.rows import Row, compare
 from scripts.benchmarks.servers import PEERS, Peer, Server, serving
 from scripts.cli.output import Failure
+from scripts.steps import Say
 
 # Greatest ratio to the peer, by peer and rows; from the project's goals.
 GOALS = {("mlflow models serve", 1): 1 / 40, ("BentoML + onnxruntime", 1): 1 / 8}

@@ -9,24 +9,14 @@ from pathlib import Path
 
 from scripts.benchmarks import over_http
 from scripts.benchmarks.batch import batch
-from scripts.benchmarks.interleave import (
-    CONTENDERS,
-    Command,
-    Effort,
-    Say,
-    cold,
-    contenders,
-    interleaved,
-    once,
-    own,
-    peer,
-)
+from scripts.benchmarks.interleave import CONTENDERS, Command, Effort, cold, contenders, interleaved, once, own, peer
 from scripts.benchmarks.model import prepare
 from scripts.benchmarks.over_http import Field
 from scripts.benchmarks.peers import python_of, versions
 from scripts.benchmarks.rows import Row, compare
 from scripts.cli.local import ROOT, WORKDIR
 from scripts.flights import months
+from scripts.steps import Say
 
 SIZES = (1, 100, 10_000)
 COLD_ROUNDS = 7
