@@ -307,12 +307,18 @@ def challenge(account: Account, run: str, graph: Callable[[bytes], bytes] = lamb
     return str(arn)
 
 
-def no_number_for_dear_things(graph: bytes) -> bytes:
-    """A graph that knows no answer for whatever is dearer than anything it was tried with."""
+def _opened(graph: bytes) -> tuple[onnx.ModelProto, str, str]:
+    """The graph, whose answer is called `answer` now and goes nowhere yet; the names of its price and of its output."""
     model = onnx.load_from_string(graph)
     price, output = model.graph.input[0].name, model.graph.output[0].name
     for node in model.graph.node:
         node.output[:] = ["answer" if name == output else name for name in node.output]
+    return model, price, output
+
+
+def no_number_for_dear_things(graph: bytes) -> bytes:
+    """A graph that knows no answer for whatever is dearer than anything it was tried with."""
+    model, price, output = _opened(graph)
     model.graph.node.extend(
         [
             helper.make_node("Greater", [price, "dear"], ["is_dear"]),
@@ -330,10 +336,7 @@ def _beside(graph: bytes, nodes: Callable[[str], list[onnx.NodeProto]], **stated
     """The graph, whose answer gets 0 times `nothing` added, a number that `nodes` make of `dear`: 1.0 for what is dear
     (of several rows for one of them), else 0.0.
     """
-    model = onnx.load_from_string(graph)
-    price, output = model.graph.input[0].name, model.graph.output[0].name
-    for node in model.graph.node:
-        node.output[:] = ["answer" if name == output else name for name in node.output]
+    model, price, output = _opened(graph)
     model.graph.node.extend(
         [
             helper.make_node("Greater", [price, "limit"], ["each"]),
